@@ -1,0 +1,1 @@
+"""A segmented, append-only commit log. Files through one door; no Trio, no Kafka error codes."""

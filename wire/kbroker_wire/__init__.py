@@ -1,0 +1,1 @@
+"""Apache Kafka's wire protocol, sans-IO: bytes in, objects out."""
