@@ -57,8 +57,10 @@ class ErrorCode(IntEnum):
     OFFSET_OUT_OF_RANGE = 1, "The requested offset is not within the range of offsets maintained by the server."
     CORRUPT_MESSAGE = (
         2,
-        "This message has failed its CRC checksum, exceeds the valid size, has a null key for a compacted"
-        " topic, or is otherwise corrupt.",
+        (
+            "This message has failed its CRC checksum, exceeds the valid size, has a null key for a compacted"
+            " topic, or is otherwise corrupt."
+        ),
         RETRIABLE,
     )
     UNKNOWN_TOPIC_OR_PARTITION = 3, "This server does not host this topic-partition.", RETRIABLE | METADATA
@@ -70,18 +72,22 @@ class ErrorCode(IntEnum):
     )
     NOT_LEADER_OR_FOLLOWER = (
         6,
-        "For requests intended only for the leader, this error indicates that the broker is not the "
-        "current leader. For requests intended for any replica, this error indicates that the broker is "
-        "not a replica of the topic partition.",
+        (
+            "For requests intended only for the leader, this error indicates that the broker is not the "
+            "current leader. For requests intended for any replica, this error indicates that the broker is "
+            "not a replica of the topic partition."
+        ),
         RETRIABLE | METADATA,
     )
     REQUEST_TIMED_OUT = 7, "The request timed out.", RETRIABLE
     BROKER_NOT_AVAILABLE = 8, "The broker is not available."
     REPLICA_NOT_AVAILABLE = (
         9,
-        "The replica is not available for the requested topic-partition. Produce/Fetch requests and other"
-        " requests intended only for the leader or follower return NOT_LEADER_OR_FOLLOWER if the broker "
-        "is not a replica of the topic-partition.",
+        (
+            "The replica is not available for the requested topic-partition. Produce/Fetch requests and other"
+            " requests intended only for the leader or follower return NOT_LEADER_OR_FOLLOWER if the broker "
+            "is not a replica of the topic-partition."
+        ),
         RETRIABLE | METADATA,
     )
     MESSAGE_TOO_LARGE = 10, "The request included a message larger than the max message size the server will accept."
@@ -106,15 +112,19 @@ class ErrorCode(IntEnum):
     ILLEGAL_GENERATION = 22, "Specified group generation id is not valid."
     INCONSISTENT_GROUP_PROTOCOL = (
         23,
-        "The group member's supported protocols are incompatible with those of existing members or first "
-        "group member tried to join with empty protocol type or empty protocol list.",
+        (
+            "The group member's supported protocols are incompatible with those of existing members or first "
+            "group member tried to join with empty protocol type or empty protocol list."
+        ),
     )
     INVALID_GROUP_ID = 24, "The group id is invalid."
     UNKNOWN_MEMBER_ID = 25, "The coordinator is not aware of this member."
     INVALID_SESSION_TIMEOUT = (
         26,
-        "The session timeout is not within the range allowed by the broker (as configured by "
-        "group.min.session.timeout.ms and group.max.session.timeout.ms).",
+        (
+            "The session timeout is not within the range allowed by the broker (as configured by "
+            "group.min.session.timeout.ms and group.max.session.timeout.ms)."
+        ),
     )
     REBALANCE_IN_PROGRESS = 27, "The group is rebalancing, so a rejoin is needed."
     INVALID_COMMIT_OFFSET_SIZE = 28, "The committing offset data size is not valid."
@@ -133,8 +143,10 @@ class ErrorCode(IntEnum):
     NOT_CONTROLLER = 41, "This is not the correct controller for this cluster.", RETRIABLE
     INVALID_REQUEST = (
         42,
-        "This most likely occurs because of a request being malformed by the client library or the "
-        "message was sent to an incompatible broker. See the broker logs for more details.",
+        (
+            "This most likely occurs because of a request being malformed by the client library or the "
+            "message was sent to an incompatible broker. See the broker logs for more details."
+        ),
     )
     UNSUPPORTED_FOR_MESSAGE_FORMAT = 43, "The message format version on the broker does not support the request."
     POLICY_VIOLATION = 44, "Request parameters do not satisfy the configured policy."
@@ -148,37 +160,47 @@ class ErrorCode(IntEnum):
     )
     INVALID_TRANSACTION_TIMEOUT = (
         50,
-        "The transaction timeout is larger than the maximum value allowed by the broker (as configured by"
-        " transaction.max.timeout.ms).",
+        (
+            "The transaction timeout is larger than the maximum value allowed by the broker (as configured by"
+            " transaction.max.timeout.ms)."
+        ),
     )
     CONCURRENT_TRANSACTIONS = (
         51,
-        "The producer attempted to update a transaction while another concurrent operation on the same "
-        "transaction was ongoing.",
+        (
+            "The producer attempted to update a transaction while another concurrent operation on the same "
+            "transaction was ongoing."
+        ),
         RETRIABLE,
     )
     TRANSACTION_COORDINATOR_FENCED = (
         52,
-        "Indicates that the transaction coordinator sending a WriteTxnMarker is no longer the current "
-        "coordinator for a given producer.",
+        (
+            "Indicates that the transaction coordinator sending a WriteTxnMarker is no longer the current "
+            "coordinator for a given producer."
+        ),
     )
     TRANSACTIONAL_ID_AUTHORIZATION_FAILED = 53, "Transactional Id authorization failed."
     SECURITY_DISABLED = 54, "Security features are disabled."
     OPERATION_NOT_ATTEMPTED = (
         55,
-        "The broker did not attempt to execute this operation. This may happen for batched RPCs where "
-        "some operations in the batch failed, causing the broker to respond without trying the rest.",
+        (
+            "The broker did not attempt to execute this operation. This may happen for batched RPCs where "
+            "some operations in the batch failed, causing the broker to respond without trying the rest."
+        ),
     )
     KAFKA_STORAGE_ERROR = 56, "Disk error when trying to access log file on the disk.", RETRIABLE | METADATA
     LOG_DIR_NOT_FOUND = 57, "The user-specified log directory is not found in the broker config."
     SASL_AUTHENTICATION_FAILED = 58, "SASL Authentication failed."
     UNKNOWN_PRODUCER_ID = (
         59,
-        "This exception is raised by the broker if it could not locate the producer metadata associated "
-        "with the producerId in question. This could happen if, for instance, the producer's records were"
-        " deleted because their retention time had elapsed. Once the last records of the producerId are "
-        "removed, the producer's metadata is removed from the broker, and future appends by the producer "
-        "will return this exception.",
+        (
+            "This exception is raised by the broker if it could not locate the producer metadata associated "
+            "with the producerId in question. This could happen if, for instance, the producer's records were"
+            " deleted because their retention time had elapsed. Once the last records of the producerId are "
+            "removed, the producer's metadata is removed from the broker, and future appends by the producer "
+            "will return this exception."
+        ),
     )
     REASSIGNMENT_IN_PROGRESS = 60, "A partition reassignment is in progress."
     DELEGATION_TOKEN_AUTH_DISABLED = 61, "Delegation Token feature is not enabled."
@@ -186,8 +208,10 @@ class ErrorCode(IntEnum):
     DELEGATION_TOKEN_OWNER_MISMATCH = 63, "Specified Principal is not valid Owner/Renewer."
     DELEGATION_TOKEN_REQUEST_NOT_ALLOWED = (
         64,
-        "Delegation Token requests are not allowed on PLAINTEXT/1-way SSL channels and on delegation "
-        "token authenticated channels.",
+        (
+            "Delegation Token requests are not allowed on PLAINTEXT/1-way SSL channels and on delegation "
+            "token authenticated channels."
+        ),
     )
     DELEGATION_TOKEN_AUTHORIZATION_FAILED = 65, "Delegation Token authorization failed."
     DELEGATION_TOKEN_EXPIRED = 66, "Delegation Token is expired."
@@ -212,8 +236,10 @@ class ErrorCode(IntEnum):
     STALE_BROKER_EPOCH = 77, "Broker epoch has changed."
     OFFSET_NOT_AVAILABLE = (
         78,
-        "The leader high watermark has not caught up from a recent leader election so the offsets cannot "
-        "be guaranteed to be monotonically increasing.",
+        (
+            "The leader high watermark has not caught up from a recent leader election so the offsets cannot "
+            "be guaranteed to be monotonically increasing."
+        ),
         RETRIABLE,
     )
     MEMBER_ID_REQUIRED = (
@@ -224,8 +250,10 @@ class ErrorCode(IntEnum):
     GROUP_MAX_SIZE_REACHED = 81, "The group has reached its maximum size."
     FENCED_INSTANCE_ID = (
         82,
-        "The broker rejected this static consumer since another consumer with the same group.instance.id "
-        "has registered with a different member.id.",
+        (
+            "The broker rejected this static consumer since another consumer with the same group.instance.id "
+            "has registered with a different member.id."
+        ),
     )
     ELIGIBLE_LEADERS_NOT_AVAILABLE = 83, "Eligible topic partition leaders are not available.", RETRIABLE | METADATA
     ELECTION_NOT_NEEDED = 84, "Leader election not needed for topic partition.", RETRIABLE | METADATA
@@ -249,8 +277,10 @@ class ErrorCode(IntEnum):
     FEATURE_UPDATE_FAILED = 96, "Unable to update finalized features due to an unexpected server error."
     PRINCIPAL_DESERIALIZATION_FAILURE = (
         97,
-        "Request principal deserialization failed during forwarding. This indicates an internal error on "
-        "the broker cluster security setup.",
+        (
+            "Request principal deserialization failed during forwarding. This indicates an internal error on "
+            "the broker cluster security setup."
+        ),
     )
     SNAPSHOT_NOT_FOUND = 98, "Requested snapshot was not found."
     POSITION_OUT_OF_RANGE = (
@@ -281,8 +311,10 @@ class ErrorCode(IntEnum):
     UNSUPPORTED_ASSIGNOR = 112, "The assignor or its version range is not supported by the consumer group."
     STALE_MEMBER_EPOCH = (
         113,
-        "The member epoch is stale. The member must retry after receiving its updated member epoch via "
-        "the ConsumerGroupHeartbeat API.",
+        (
+            "The member epoch is stale. The member must retry after receiving its updated member epoch via "
+            "the ConsumerGroupHeartbeat API."
+        ),
     )
     MISMATCHED_ENDPOINT_TYPE = 114, "The request was sent to an endpoint of the wrong type."
     UNSUPPORTED_ENDPOINT_TYPE = 115, "This endpoint type is not supported yet."
@@ -295,8 +327,10 @@ class ErrorCode(IntEnum):
     INVALID_REGISTRATION = 119, "The controller has considered the broker registration to be invalid."
     TRANSACTION_ABORTABLE = (
         120,
-        "The server encountered an error with the transaction. The client can abort the transaction to "
-        "continue using this transactional ID.",
+        (
+            "The server encountered an error with the transaction. The client can abort the transaction to "
+            "continue using this transactional ID."
+        ),
     )
     INVALID_RECORD_STATE = 121, "The record state is invalid. The acknowledgement of delivery could not be completed."
     SHARE_SESSION_NOT_FOUND = 122, "The share session was not found.", RETRIABLE
