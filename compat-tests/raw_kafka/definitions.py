@@ -1,0 +1,116 @@
+"""Kafka's message definitions as kafka-python ships them (JSON, one file per request and response)."""
+
+import importlib.resources
+import json
+import re
+from dataclasses import dataclass
+from functools import cache
+
+ALL_VERSIONS = range(32768)
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field: `name` in snake_case, `kind` a primitive's name or "struct"; versions as ranges."""
+
+    name: str
+    kind: str
+    is_array: bool
+    versions: range
+    nullable: range
+    tagged: range
+    tag: int
+    default: object
+    fields: tuple["Field", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    name: str
+    api_key: int
+    versions: range
+    flexible: range
+    fields: tuple[Field, ...]
+
+
+def versions(text: str) -> range:
+    """ "3", "3-5", "3+" or "none" as a range of version numbers."""
+    if text in {"none", ""}:
+        return range(0)
+    if text.endswith("+"):
+        return range(int(text[:-1]), ALL_VERSIONS.stop)
+    first, _, last = text.partition("-")
+    return range(int(first), int(last or first) + 1)
+
+
+def snake_case(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+
+
+def _default(spec: dict[str, object], kind: str, is_array: bool) -> object:
+    given = spec.get("default")
+    if given == "null":
+        return None
+    if is_array:
+        return ()
+    match kind:
+        case "struct":
+            return {}
+        case "string":
+            return given or ""
+        case "bool":
+            return str(given).lower() == "true"
+        case "bytes" | "records":
+            return b""
+        case "uuid":
+            return None  # encoded as the zero id
+        case _:
+            return int(str(given), 0) if given not in (None, "") else 0
+
+
+def _field(spec: dict[str, object], shared: dict[str, list[dict[str, object]]]) -> Field:
+    kind = str(spec["type"])
+    is_array = kind.startswith("[]")
+    kind = kind.removeprefix("[]")
+    fields: tuple[Field, ...] = ()
+    if kind[0].isupper():
+        inner = spec.get("fields") or shared[kind]
+        fields = tuple(_field(each, shared) for each in inner)  # type: ignore[attr-defined]
+        kind = "struct"
+    return Field(
+        name=snake_case(str(spec["name"])),
+        kind=kind,
+        is_array=is_array,
+        versions=versions(str(spec["versions"])),
+        nullable=versions(str(spec.get("nullableVersions", ""))),
+        tagged=versions(str(spec.get("taggedVersions", ""))),
+        tag=int(str(spec.get("tag", -1))),
+        default=_default(spec, kind, is_array),
+        fields=fields,
+    )
+
+
+# The installed definitions stop at ApiVersions 4; version 5 (KIP-1242) adds what the client expects to meet.
+_NEWER: dict[str, list[dict[str, object]]] = {
+    "ApiVersionsRequest": [
+        {"name": "ClusterId", "type": "string", "versions": "5+", "nullableVersions": "5+", "default": "null"},
+        {"name": "NodeId", "type": "int32", "versions": "5+", "default": "-1"},
+    ],
+}
+
+
+@cache
+def definition(message: str) -> Definition:
+    """The table of one message, for example `definition("FetchRequest")`. Raises FileNotFoundError if unknown."""
+    resources = importlib.resources.files("kafka.protocol.schemas.resources")
+    text = (resources / f"{message}.json").read_text()
+    spec = json.loads(re.sub(r"(?m)^\s*//.*$", "", text))
+    shared = {each["name"]: each["fields"] for each in spec.get("commonStructs", [])}
+    fields = [*spec["fields"], *_NEWER.get(message, [])]
+    return Definition(
+        name=message,
+        api_key=spec["apiKey"],
+        versions=versions(spec["validVersions"]),
+        flexible=versions(spec["flexibleVersions"]),
+        fields=tuple(_field(each, shared) for each in fields),
+    )
