@@ -46,7 +46,7 @@ class Broker(Protocol):
 
 
 class OwnBroker(Broker, Protocol):
-    """A broker that one test has for itself: it may end it in any way and start it again on the same port and folder."""
+    """A broker that one test has for itself: to be ended in any way, and started again on the same port and folder."""
 
     @property
     def log_dir(self) -> Path: ...

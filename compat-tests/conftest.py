@@ -9,6 +9,9 @@ import pytest
 from apache_kafka import KafkaUnavailable
 from brokers import Broker, OwnBroker, any_broker, own_broker
 
+# Warnings are errors, except these, which only the clients' own code can cure: message and category of each.
+CLIENTS_WARNINGS = ("(read|open)_text is deprecated:DeprecationWarning",)  # kafka-python, importlib.resources
+
 SMALL, FULL = 1_000, 10_000  # records in a round trip
 
 
@@ -16,6 +19,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("kbroker-compat")
     group.addoption("--broker", default="kbroker", help="kbroker (default), apache, or HOST:PORT of a running broker")
     group.addoption("--full", action="store_true", help=f"round trips of {FULL:,} records instead of {SMALL:,}")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for theirs in CLIENTS_WARNINGS:
+        config.addinivalue_line("filterwarnings", f"ignore:{theirs}")
 
 
 @pytest.fixture(scope="session")
