@@ -1,0 +1,5 @@
+"""Every setting is declared once here, in Kafka's words; parsing, validation, DescribeConfigs and docs/configuration.md read it.
+
+`setting.py` says what a setting is, `broker_*.py`, `topic.py`, `group.py` and `client_metrics.py` hold the rows, `tables.py`
+finds a row by name. `kbroker.config` is what the rest of the broker uses. `python -m kbroker.settings` rewrites the docs page.
+"""

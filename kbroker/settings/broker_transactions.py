@@ -1,0 +1,24 @@
+"""Broker settings: transactions and idempotent producers."""
+
+from __future__ import annotations
+
+from .setting import BOOLEAN, CLUSTER_WIDE, INT, SHORT, Range, Setting
+
+# fmt: off
+ROWS = (
+    Setting("add.partitions.to.txn.retry.backoff.max.ms", INT, "100", Range(0)),
+    Setting("add.partitions.to.txn.retry.backoff.ms", INT, "20", Range(1)),
+    Setting("producer.id.expiration.ms", INT, "86400000", Range(1), update=CLUSTER_WIDE, acts=True),
+    Setting("producer.purgatory.purge.interval.requests", INT, "1000"),
+    Setting("transaction.abort.timed.out.transaction.cleanup.interval.ms", INT, "10000", Range(1)),
+    Setting("transaction.max.timeout.ms", INT, "900000", Range(1), acts=True),
+    Setting("transaction.partition.verification.enable", BOOLEAN, "true", update=CLUSTER_WIDE),
+    Setting("transaction.remove.expired.transaction.cleanup.interval.ms", INT, "3600000", Range(1)),
+    Setting("transaction.state.log.load.buffer.size", INT, "5242880", Range(1)),
+    Setting("transaction.state.log.min.isr", INT, "2", Range(1)),
+    Setting("transaction.state.log.num.partitions", INT, "50", Range(1)),
+    Setting("transaction.state.log.replication.factor", SHORT, "3", Range(1)),
+    Setting("transaction.state.log.segment.bytes", INT, "104857600", Range(1)),
+    Setting("transaction.two.phase.commit.enable", BOOLEAN, "false"),
+    Setting("transactional.id.expiration.ms", INT, "604800000", Range(1)),
+)
