@@ -29,6 +29,7 @@ __all__ = [
     "Listener",
     "StartError",
     "TopicConfig",
+    "merge",
     "validate_topic_config",
     "validate_topic_configs",
 ]
@@ -47,11 +48,11 @@ class StartError(Exception):
 class BrokerConfig(TypedLookups):
     """The settings of one broker, checked.
 
-    `config.int("log.segment.bytes")` and its like look up by Kafka's name; KeyError for a name that Kafka does not have.
+    `config.int("log.segment.bytes")` and its like look up by Kafka's name; KeyError for a name that no table has.
     `warnings` are sentences for the log: unknown names, and settings that kbroker takes note of but does not act on.
     """
 
-    __slots__ = ("_topic_rows", "_topics", "advertised", "listeners", "given", "unknown", "warnings")
+    __slots__ = ("_topics", "advertised", "given", "listeners", "unknown", "warnings")
 
     def __init__(self, given: Mapping[str, Value], unknown: tuple[str, ...], warnings: list[str]) -> None:
         super().__init__(Values(BROKER, given))
@@ -73,7 +74,7 @@ class BrokerConfig(TypedLookups):
 
         Raises ConfigError for the first value that is not allowed.
         """
-        merged = _merge(STANDING, overrides or {}, properties)
+        merged = merge(STANDING, overrides or {}, properties)
         given = {name: BROKER[name].parse(text) for name, text in merged.items() if name in BROKER}
         unknown = tuple(name for name in merged if name not in BROKER)
         _name_the_node(given)
@@ -161,7 +162,7 @@ class BrokerConfig(TypedLookups):
                 raise ConfigError.invalid(name, str(self[name]), "Value must be -1 (for ever), or 1 or more")
 
 
-def _merge(*layers: Mapping[str, str]) -> dict[str, str]:
+def merge(*layers: Mapping[str, str]) -> dict[str, str]:
     """The later layer wins, and with one of several names for the same thing it wins over all of them."""
     merged: dict[str, str] = {}
     for layer in layers:
@@ -194,7 +195,7 @@ def _warning(name: str) -> str | None:
     setting = BROKER.get(name)
     if setting is not None:
         return None if setting.acts else f"setting '{name}' is accepted, but kbroker does not act on it"
-    import difflib  # only for the sake of a hint, and 1 ms to import
+    import difflib  # noqa: PLC0415  # for a hint only, and 1 ms to import
 
     close = difflib.get_close_matches(name, BROKER, n=1, cutoff=0.75)
     return f"unknown setting '{name}' is ignored" + (f"; did you mean '{close[0]}'?" if close else "")

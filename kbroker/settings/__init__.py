@@ -1,5 +1,6 @@
-"""Every setting is declared once here, in Kafka's words; parsing, validation, DescribeConfigs and docs/configuration.md read it.
+"""Every setting is declared once here, in Kafka's words: parsing, DescribeConfigs and the docs page read it.
 
-`setting.py` says what a setting is, `broker_*.py`, `topic.py`, `group.py` and `client_metrics.py` hold the rows, `tables.py`
-finds a row by name. `kbroker.config` is what the rest of the broker uses. `python -m kbroker.settings` rewrites the docs page.
+`setting.py` says what a setting is; `broker_*.py`, `topic.py`, `group.py` and `client_metrics.py` hold the rows, and
+`tables.py` finds a row by name. `kbroker.config` is what the rest of the broker uses. `python -m kbroker.settings`
+rewrites docs/configuration.md.
 """

@@ -36,7 +36,12 @@ class ConfigSynonym(NamedTuple):
 
 
 class ConfigRow(NamedTuple):
-    """One setting in an answer. `value` is None when unset or secret; `config_source` is a ConfigSource, `config_type` a ConfigType."""
+    """One setting in an answer.
+
+    value           None when unset or secret
+    config_source   a ConfigSource
+    config_type     a ConfigType; 0 for a setting that nobody knows
+    """
 
     name: str
     value: str | None

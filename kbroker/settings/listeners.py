@@ -104,10 +104,12 @@ def advertised_addresses(
     return told
 
 
-def with_port(endpoints: str, port: int) -> str:
-    """The same single listener at another port. Raises ConfigError when there are several."""
+def with_port(endpoints: str, port: int, controllers: tuple[str, ...] = ()) -> str:
+    """The same listeners, the only one for clients at another port. Raises ConfigError when there are several."""
     found = parse_endpoints("listeners", tuple(part.strip() for part in endpoints.split(",")))
-    if len(found) != 1:
-        raise ConfigError("listeners", endpoints, f"--port means one listener, and there are several: {endpoints}")
-    name, host, _ = found[0]
-    return f"{name}://[{host}]:{port}" if ":" in host else f"{name}://{host}:{port}"
+    if sum(name not in controllers for name, _, _ in found) != 1:
+        raise ConfigError(
+            "listeners", endpoints, f"--port names the port of one listener, and there are others: {endpoints}"
+        )
+    moved = [(name, host, was if name in controllers else port) for name, host, was in found]
+    return ",".join(f"{name}://{f'[{host}]' if ':' in host else host}:{number}" for name, host, number in moved)

@@ -32,7 +32,7 @@ def load_properties(data: bytes) -> dict[str, str]:
 
 
 def _logical_lines(text: str) -> Iterator[str]:
-    """Lines without comments, blank ones and leading blanks; one that ends in an odd number of backslashes goes on below."""
+    """Lines without comments, blank ones and leading blanks; an odd number of backslashes at the end joins the next line."""
     joined: str | None = None
     for raw in re.split(r"\r\n|\r|\n", text):
         line = raw.lstrip(_BLANKS)
@@ -49,7 +49,7 @@ def _logical_lines(text: str) -> Iterator[str]:
 
 
 def _split(line: str) -> tuple[str, str]:
-    """The key ends at the first `=`, `:` or blank that no backslash escapes; one `=` or `:` may stand among the blanks."""
+    """The key ends at the first `=`, `:` or blank that is not escaped; one `=` or `:` may stand among the blanks."""
     end = 0
     while end < len(line) and line[end] not in "=: \t\f":
         end += 2 if line[end] == "\\" else 1

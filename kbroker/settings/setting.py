@@ -1,12 +1,13 @@
 """What a setting is: name, type, default, bounds, and Kafka's very words when a value is wrong.
 
-The rules are those of Kafka's ConfigDef: text is trimmed of characters up to U+0020, a boolean is `true` or `false` in any
-case, a list is split at commas, numbers are Java's (a sign, decimal digits, no underscores), and a value is parsed before
-it is held against its bounds. The messages were taken from Apache Kafka 4.4.0.
+The rules are those of Kafka's ConfigDef: text is trimmed of characters up to U+0020, a boolean is `true` or `false` in
+any case, a list is split at commas, numbers are Java's (a sign, decimal digits, no underscores), and a value is parsed
+before it is held against its bounds. The messages were taken from Apache Kafka 4.4.0.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from enum import IntEnum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -20,7 +21,8 @@ Value = bool | int | float | str | tuple[str, ...] | None
 class ConfigError(Exception):
     """A setting's value is refused.
 
-    `key` and `value` are what was given, `message` is what Apache Kafka answers to a client; `str()` adds what is allowed.
+    key, value   what was given
+    message      what Apache Kafka answers to a client; `str()` adds `allowed`, in words for people
     """
 
     def __init__(self, key: str, value: str | None, message: str, allowed: str = "") -> None:
@@ -147,12 +149,14 @@ def show(value: Value) -> str | None:
 
 def java_double(value: float) -> str:
     """Java's Double.toString: plain from 10^-3 up to 10^7, else computerized scientific notation such as 1.0E-4."""
-    if value != value or value in (float("inf"), float("-inf")):
-        return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "Infinity" if value > 0 else "-Infinity"
     if value == 0 or 1e-3 <= abs(value) < 1e7:
-        return f"{value:f}" if "e" in repr(value) else repr(value)
-    sign, digits, exponent = "-" if value < 0 else "", *_scientific(abs(value))
-    return f"{sign}{digits[0]}.{digits[1:] or '0'}E{exponent}"
+        return repr(value)
+    digits, exponent = _scientific(abs(value))
+    return f"{'-' if value < 0 else ''}{digits[0]}.{digits[1:] or '0'}E{exponent}"
 
 
 def _scientific(value: float) -> tuple[str, int]:

@@ -39,7 +39,7 @@ TOPIC: dict[str, Setting] = {row.name: row for row in topic.ROWS}
 @cache
 def group() -> dict[str, Setting]:
     """The settings of a group: not needed to start a broker."""
-    from . import group as file
+    from . import group as file  # noqa: PLC0415
 
     return {row.name: row for row in file.ROWS}
 
@@ -47,6 +47,6 @@ def group() -> dict[str, Setting]:
 @cache
 def client_metrics() -> dict[str, Setting]:
     """The settings of a client-metrics subscription: not needed to start a broker."""
-    from . import client_metrics as file
+    from . import client_metrics as file  # noqa: PLC0415
 
     return {row.name: row for row in file.ROWS}

@@ -21,7 +21,7 @@ FALLBACKS: dict[str, tuple[tuple[str, int], ...]] = {
 
 
 class TopicConfig:
-    """A topic's settings, the broker's defaults filled in. Names are Kafka's with `_` for `.`; sizes in bytes, times in ms."""
+    """A topic's settings, the broker's defaults filled in: Kafka's names with `_` for `.`; sizes in bytes."""
 
     cleanup_policy: tuple[str, ...]
     compression_gzip_level: int
@@ -109,8 +109,8 @@ def validate_topic_configs(configs: Mapping[str, str | None]) -> dict[str, Value
 def check_together(config: TopicConfig) -> None:
     """What must hold between the effective settings of a topic. Raises ConfigError."""
     if config.remote_storage_enable:
-        why = "Tiered Storage functionality is disabled in the broker. Topic cannot be configured with remote log storage."
-        raise ConfigError("remote.storage.enable", "true", why)
+        why = "Tiered Storage functionality is disabled in the broker."
+        raise ConfigError("remote.storage.enable", "true", f"{why} Topic cannot be configured with remote log storage.")
     least, most = config.min_compaction_lag_ms, config.max_compaction_lag_ms
     if least > most:
         why = f"conflict topic config setting min.compaction.lag.ms ({least}) > max.compaction.lag.ms ({most})"
