@@ -4,12 +4,12 @@
         throttle_time_ms: int = int32("1+", default=0, ignorable=True)
         error_code: int = int16()
 
-A field without `default` must be given by whoever builds the message, and type checkers say so. Ranges are written as Kafka
-writes them: "3+", "1-4", "7". Encoders and decoders are compiled from the table when first used (`codec.py`), one for each
-version; importing a table compiles nothing. Nested structures are `Message` classes without a key.
+A field without `default` must be given by whoever builds the message, and type checkers say so. Ranges are written as
+Kafka writes them: "3+", "1-4", "7". Encoders and decoders are compiled from the table when first used (`codec.py`), one
+for each version; importing a table compiles nothing. Nested structures are `Message` classes without a key.
 
-What Python sees for what is on the wire: int8 to int64 and uint16, uint32 are int; float64 is float; string is str, data is
-bytes; uuid is 16 bytes; records is a memoryview of the input, neither parsed nor copied; arrays are lists.
+What Python sees for what is on the wire: int8 to int64 and uint16, uint32 are int; float64 is float; string is str, data
+is bytes; uuid is 16 bytes; records is a memoryview of the input, neither parsed nor copied; arrays are lists.
 """
 
 from __future__ import annotations

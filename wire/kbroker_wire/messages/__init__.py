@@ -8,11 +8,23 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ..schema import Message
 
-# API key -> Kafka's name of it. Module and classes follow from the name: ListOffsets is in list_offsets.py, which defines
-# ListOffsetsRequest and ListOffsetsResponse.
+# API key -> Kafka's name of it. Module and classes follow from the name: ListOffsets is in list_offsets.py, which
+# defines ListOffsetsRequest and ListOffsetsResponse.
 API_NAMES = {
+    0: "Produce",
+    1: "Fetch",
+    2: "ListOffsets",
     3: "Metadata",
+    10: "FindCoordinator",
     18: "ApiVersions",
+    19: "CreateTopics",
+    20: "DeleteTopics",
+    22: "InitProducerId",
+    23: "OffsetForLeaderEpoch",
+    32: "DescribeConfigs",
+    37: "CreatePartitions",
+    60: "DescribeCluster",
+    75: "DescribeTopicPartitions",
 }
 
 
