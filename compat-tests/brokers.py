@@ -22,6 +22,7 @@ from apache_kafka import ApacheKafka
 
 Kind = Literal["kbroker", "apache", "other"]
 
+PATIENCE_S = 30.0  # how long a test waits for a client without any progress; a healthy broker answers in milliseconds
 READY_S = 30.0  # kbroker answers in half a second; a machine that is busy with other things gets its time
 STOP_S = 30.0
 

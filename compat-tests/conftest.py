@@ -2,12 +2,13 @@
 
 import re
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
 from apache_kafka import KafkaUnavailable
 from brokers import Broker, OwnBroker, any_broker, own_broker
+from fixture_types import StartBroker
 
 # Warnings are errors, except these, which only the clients' own code can cure: message and category of each.
 CLIENTS_WARNINGS = ("(read|open)_text is deprecated:DeprecationWarning",)  # kafka-python, importlib.resources
@@ -41,9 +42,6 @@ def broker(target: str) -> Iterator[Broker]:
         except KafkaUnavailable as reason:
             pytest.skip(str(reason))
         yield found
-
-
-StartBroker = Callable[..., OwnBroker]
 
 
 @pytest.fixture

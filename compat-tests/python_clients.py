@@ -15,8 +15,8 @@ import aiokafka
 import confluent_kafka
 import kafka
 import kafka.codec
+from brokers import PATIENCE_S
 
-PATIENCE_S = 30.0  # without any progress; a healthy broker answers in milliseconds
 CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
 
 
