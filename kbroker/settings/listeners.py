@@ -96,7 +96,7 @@ def advertised_addresses(
         if name not in known:
             raise ConfigError.invalid(key, shown, f"{name} is not one of the listeners", ", ".join(known))
         if not host or host in _WILDCARDS:
-            why = f"{name} must advertise a host that clients can reach, not the meta-address {host or 'of all interfaces'}"
+            why = f"{name} must advertise a host that clients can reach, not {host or 'all interfaces'}"
             raise ConfigError.invalid(key, shown, why)
         if name in told:
             raise ConfigError.invalid(key, shown, f"{name} comes twice")
@@ -108,8 +108,6 @@ def with_port(endpoints: str, port: int, controllers: tuple[str, ...] = ()) -> s
     """The same listeners, the only one for clients at another port. Raises ConfigError when there are several."""
     found = parse_endpoints("listeners", tuple(part.strip() for part in endpoints.split(",")))
     if sum(name not in controllers for name, _, _ in found) != 1:
-        raise ConfigError(
-            "listeners", endpoints, f"--port names the port of one listener, and there are others: {endpoints}"
-        )
+        raise ConfigError("listeners", endpoints, f"--port means one listener, not {endpoints}")
     moved = [(name, host, was if name in controllers else port) for name, host, was in found]
     return ",".join(f"{name}://{f'[{host}]' if ':' in host else host}:{number}" for name, host, number in moved)

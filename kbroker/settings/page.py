@@ -5,18 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .broker_own import ROWS as OWN
-from .setting import READ_ONLY, Setting
 from .tables import BROKER, TOPIC, client_metrics, group
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from .setting import Setting
+
 _START = """\
 # Settings
 
 kbroker takes Apache Kafka's settings, by Kafka's names and with Kafka's defaults: from a `server.properties` file
-(`--config FILE`), from `--set key=value`, and from the options of the command, the later ones winning. An unknown name is
-warned of and ignored. A setting that is known but not acted on is accepted, shown by DescribeConfigs, and warned of.
+(`--config FILE`), from `--set key=value`, and from the options of the command, the later ones winning. An unknown name
+is warned of and ignored. A setting that is known but not acted on is accepted, shown by DescribeConfigs, and warned of.
 A value that is not allowed ends the command with a message that says what is.
 
 Other than in Kafka, `listeners` is `PLAINTEXT://127.0.0.1:9092` when not given, `node.id` is 1 and `log.dirs` is
@@ -49,8 +50,7 @@ def _section(title: str, note: str, rows: Iterable[Setting]) -> str:
 def _line(row: Setting) -> str:
     name = f"`{row.name}`" if row.acts or row.name in group() or row.name in client_metrics() else f"*`{row.name}`*"
     default = "" if row.default is None else f"`{row.default}`" if row.default else "empty"
-    changes = "" if row.update == READ_ONLY else f" Changes while running: {row.update}."
-    return f"| {name} | {_cell(row.allowed())} | {default} | {_cell(row.doc + changes).strip()} |\n"
+    return f"| {name} | {_cell(row.allowed())} | {default} | {_cell(row.doc)} |\n"
 
 
 def _cell(text: str) -> str:

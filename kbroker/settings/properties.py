@@ -32,7 +32,7 @@ def load_properties(data: bytes) -> dict[str, str]:
 
 
 def _logical_lines(text: str) -> Iterator[str]:
-    """Lines without comments, blank ones and leading blanks; an odd number of backslashes at the end joins the next line."""
+    """Lines without comments, blank ones and leading blanks; an odd number of backslashes at its end joins the next."""
     joined: str | None = None
     for raw in re.split(r"\r\n|\r|\n", text):
         line = raw.lstrip(_BLANKS)
