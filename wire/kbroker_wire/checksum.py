@@ -1,7 +1,7 @@
 """CRC-32C (Castagnoli), the checksum of record batches: the one door to the `crc32c` package.
 
-Importing that package costs about 40 ms, nearly all of it for importlib.metadata, which it asks for its own version; the
-extension module inside costs 1 ms. So the extension is loaded by its file, and the package only where that fails.
+Importing that package costs about 40 ms, nearly all of it for importlib.metadata, which it asks for its own version;
+its extension module costs 1 ms. So the extension is loaded by its file, and the package only where that fails.
 """
 
 from importlib.machinery import ExtensionFileLoader, PathFinder
@@ -19,7 +19,7 @@ class Crc32c(Protocol):
 
 
 def _extension() -> ModuleType | None:
-    """The compiled module of the crc32c package without the package around it; None if it is not where it is known to be."""
+    """The compiled module of the crc32c package without the package around it; None if it is not where it was."""
     package = PathFinder.find_spec("crc32c")
     if package is None or package.submodule_search_locations is None:
         return None
@@ -33,9 +33,11 @@ def _extension() -> ModuleType | None:
 
 def _load() -> Crc32c:
     found: Crc32c | None = getattr(_extension(), "crc32c", None)
-    if found is None:
-        from crc32c import crc32c as found  # noqa: PLC0415 - the slow way in
-    return found
+    if found is not None:
+        return found
+    import crc32c as package  # noqa: PLC0415 - the slow way in
+
+    return package.crc32c
 
 
 crc32c: Crc32c = _load()
