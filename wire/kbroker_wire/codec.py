@@ -1,14 +1,14 @@
 """Compiles a table and a version into the straight-line code that decodes or encodes it.
 
-The interpreter in `primitives.py` says what is right; this module says it again as Python source without decisions that the
-version has already taken. What makes it quick:
-- Neighbouring fields of fixed width are one `struct.unpack_from` or `pack`. A length prefix, or the count of tagged fields,
-  closes such a run and is read and written with it; a compact one by its first byte, which nearly always is all of it.
+The interpreter in `primitives.py` says what is right; this module says it again as Python source without the decisions
+that the version has already taken. What makes it quick:
+- Neighbouring fields of fixed width are one `struct.unpack_from` or `pack`. A length prefix, or the count of tagged
+  fields, closes such a run and is read and written with it; a compact one by its first byte, nearly always all of it.
 - Nested structures are written out in place: no calls, only local variables.
 - An encoder collects pieces of bytes and joins them once.
 
-What a decoder trusts: nothing. A length is compared with the bytes that are left before anything is sliced, a count likewise,
-each element taken at its smallest size, before anything is allocated.
+What a decoder trusts: nothing. A length is compared with the bytes that are left before anything is sliced; a count
+likewise, each element taken at its smallest size, before anything is allocated.
 """
 
 from __future__ import annotations
@@ -65,6 +65,9 @@ def compile_encoder(table: Table, version: int) -> Encoder:
     return encoder
 
 
+SHORT_ARRAY = 8  # arrays of fewer numbers have their layouts ready: lists of replicas are that short
+
+
 class _Source:
     """The text of one function, and the objects that it names."""
 
@@ -104,7 +107,7 @@ class _Source:
     def function(self, name: str, title: str) -> Any:
         if len(self.lines) == 1:
             self.line("pass")
-        exec(compile("\n".join(self.lines), f"<{title}>", "exec"), self.names)  # noqa: S102  made from our own tables alone
+        exec(compile("\n".join(self.lines), f"<{title}>", "exec"), self.names)  # noqa: S102  from our tables alone
         return self.names[name]
 
 
@@ -124,6 +127,7 @@ class _DecoderSource(_Source):
             unknown_tags=_unknown_tags,
             tag_header=_tag_header,
             bad_tag_size=_bad_tag_size,
+            array_layout=_array_layout,
         )
         self.line("end = len(b)")
         if _holds_records(table, version):
@@ -243,8 +247,10 @@ class _DecoderSource(_Source):
         size = smallest_element(item, self.version, self.flexible)
         self.line(f"if not 0 <= n * {size} <= end - p: raise bad_count(n, end - p, {path!r})")
         if isinstance(item, str) and item in FIXED:
-            unpack = self.name("unpack", _array_unpacker(FIXED[item][0]))
-            self.line(f"{place} = list({unpack}(n)(b, p))")
+            code = FIXED[item][0]
+            short = self.name("short", [struct.Struct(f">{code * count}").unpack_from for count in range(SHORT_ARRAY)])
+            unpack = f"{short}[n] if n < {SHORT_ARRAY} else array_layout({code!r}, n).unpack_from"
+            self.line(f"{place} = list(({unpack})(b, p))")
             self.line(f"p += n * {size}")
             return
         items, element = self.name("items"), self.name("o")
@@ -259,7 +265,10 @@ class _DecoderSource(_Source):
 
 
 class _EncoderSource(_Source):
-    """def encode(o, pieces, parts): appends the bytes of o to pieces; if parts is a list, cuts it into parts at records."""
+    """def encode(o, pieces, parts): appends the bytes of o to pieces.
+
+    If parts is a list, pieces are joined and moved there at each `records`.
+    """
 
     def __init__(self, table: Table, version: int) -> None:
         super().__init__("def encode(o, pieces, parts):")
@@ -273,6 +282,7 @@ class _EncoderSource(_Source):
             records_size=records_size,
             tag_section=tag_section,
             uuids=_uuids,
+            array_layout=_array_layout,
         )
         self.line("append = pieces.append")
 
@@ -407,6 +417,14 @@ class _EncoderSource(_Source):
                 self.line(f"parts.append({local})")
                 self.line("pieces.clear()")
 
+    def numbers(self, code: str, local: str) -> None:
+        """An array of fixed-width elements that is neither empty nor None; n is its prefix."""
+        excess = 1 if self.flexible else 0
+        layouts = [struct.Struct(f">{code * max(0, n - excess)}").pack for n in range(SHORT_ARRAY)]
+        short = self.name("short", layouts)
+        pack = f"{short}[n] if n < {SHORT_ARRAY} else array_layout({code!r}, len({local})).pack"
+        self.line(f"{self.append}(({pack})(*{local}))")
+
     def array(self, kind: str, item: str | Table | None, local: str, nullable: bool) -> None:
         assert item is not None
         self.length(kind, local, f"len({local})", nullable)
@@ -414,8 +432,7 @@ class _EncoderSource(_Source):
             if item == "uuid":
                 self.line(f"{self.append}(uuids({local}))")
             elif isinstance(item, str) and item in FIXED:
-                pack = self.name("pack", _array_packer(FIXED[item][0]))
-                self.line(f"{self.append}({pack}(len({local}))(*{local}))")
+                self.numbers(FIXED[item][0], local)
             else:
                 element = self.name("o")
                 with self.block(f"for {element} in {local}:"):
@@ -425,29 +442,9 @@ class _EncoderSource(_Source):
                         self.struct(item, element)
 
 
-SHORT_ARRAY = 9  # arrays of fewer numbers have their layouts ready: replica lists are that short
-
-
-def _array_unpacker(code: str) -> Callable[[int], Callable[[Buffer, int], tuple[Any, ...]]]:
-    short = [struct.Struct(f">{f'{code}' * count}").unpack_from for count in range(SHORT_ARRAY)]
-
-    def unpacker(count: int) -> Callable[[Buffer, int], tuple[Any, ...]]:
-        return short[count] if count < SHORT_ARRAY else struct.Struct(f">{_repeat(code, count)}").unpack_from
-
-    return unpacker
-
-
-def _array_packer(code: str) -> Callable[[int], Callable[..., bytes]]:
-    short = [struct.Struct(f">{code * count}").pack for count in range(SHORT_ARRAY)]
-
-    def packer(count: int) -> Callable[..., bytes]:
-        return short[count] if count < SHORT_ARRAY else struct.Struct(f">{_repeat(code, count)}").pack
-
-    return packer
-
-
-def _repeat(code: str, count: int) -> str:
-    return f"{count}{code}" if len(code) == 1 else code * count
+def _array_layout(code: str, count: int) -> struct.Struct:
+    """`count` numbers or UUIDs."""
+    return struct.Struct(f">{count}{code}" if len(code) == 1 else f">{code * count}")
 
 
 def _uuids(values: list[bytes]) -> bytes:
@@ -456,7 +453,12 @@ def _uuids(values: list[bytes]) -> bytes:
     return b"".join(values)
 
 
+_TWO_BYTES = struct.Struct("BB")
+
+
 def _varint(value: int) -> bytes:
+    if value < 1 << 14:
+        return _TWO_BYTES.pack(value & 0x7F | 0x80, value >> 7)
     out = bytearray()
     write_unsigned_varint(out, value)
     return bytes(out)

@@ -1,8 +1,8 @@
 """The headers in front of every request and response body.
 
-A request header is v1, or v2 (tagged fields) where the request's version is flexible; its client id is never compact, so that
-any broker can read the header of any ApiVersions request. A response header is v0, or v1 (tagged fields) where the version is
-flexible; for ApiVersions it is always v0, because a client can not know yet what the broker speaks (KIP-511).
+A request header is v1, or v2 (tagged fields) where the request's version is flexible; its client id is never compact,
+so that any broker can read the header of any ApiVersions request. A response header is v0, or v1 (tagged fields) where
+the version is flexible; for ApiVersions it is always v0: a client can not know yet what the broker speaks (KIP-511).
 """
 
 from __future__ import annotations

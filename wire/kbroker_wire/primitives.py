@@ -1,7 +1,7 @@
 """The field types of Kafka's protocol, and a plain interpreter that reads and writes messages field by field.
 
-The interpreter walks the same tables as the compiled codecs of `codec.py`. It is several times slower and much easier to
-read, so it is what they are tested against; and when a compiled encoder fails, it finds out which field is at fault.
+The interpreter walks the same tables as the compiled codecs of `codec.py`. It is several times slower and much easier
+to read, so it is what they are tested against; and when a compiled encoder fails, it finds which field is at fault.
 
 Types: https://kafka.apache.org/protocol#protocol_types, flexible versions (compact lengths, tagged fields): KIP-482.
 """
@@ -172,7 +172,7 @@ class _Reader:
         return length
 
     def struct(self, table: Table, path: str) -> Message:
-        message: Message = object.__new__(table)
+        message: Message = table.blank()
         message.unknown_tags = None
         tagged = {}
         for field in table.fields:
@@ -216,9 +216,8 @@ class _Reader:
         if kind == "struct":
             assert item is not None
             assert not isinstance(item, str)
-            if nullable and self.fixed("int8", path) < 0:
-                return None
-            return self.struct(item, path)
+            is_null = nullable and self.fixed("int8", path) < 0
+            return None if is_null else self.struct(item, path)
         length = self.length(kind, path)
         if length == NULL:
             if not nullable:
@@ -227,6 +226,9 @@ class _Reader:
         if kind == "array":
             assert item is not None
             return self.array(item, length, path)
+        return self.sized(kind, length, path)
+
+    def sized(self, kind: str, length: int, path: str) -> Any:
         if kind == "string" and length > MAX_STRING_BYTES:
             raise ProtocolError(f"{path}: a string of {length} bytes")
         taken = self.take(length, path)
@@ -265,7 +267,7 @@ class _Writer:
                 value = getattr(message, field.name)
             except AttributeError:
                 raise self.refuse(at, f"{message!r:.100} has no such field") from None
-            is_default = value is not None and value == (field.absent()) or value is field.default
+            is_default = value == field.absent()
             if self.version not in field.versions:
                 if not is_default and not field.ignorable:
                     raise self.refuse(at, f"the version lacks the field, which is {value!r:.100}")

@@ -8,8 +8,8 @@ A field without `default` must be given by whoever builds the message, and type 
 Kafka writes them: "3+", "1-4", "7". Encoders and decoders are compiled from the table when first used (`codec.py`), one
 for each version; importing a table compiles nothing. Nested structures are `Message` classes without a key.
 
-What Python sees for what is on the wire: int8 to int64 and uint16, uint32 are int; float64 is float; string is str, data
-is bytes; uuid is 16 bytes; records is a memoryview of the input, neither parsed nor copied; arrays are lists.
+What Python sees for what is on the wire: int8 to int64 and uint16, uint32 are int; float64 is float; string is str,
+data is bytes; uuid is 16 bytes; records is a memoryview of the input, neither parsed nor copied; arrays are lists.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, dataclass_transform
 
 from . import codec
 from .errors import EncodeError, ProtocolError, UnsupportedVersion
-from .primitives import ZERO, explain_encoding
+from .primitives import ZERO, explain_encoding, records_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +52,7 @@ def version_range(text: str | None) -> range:
 class Field:
     """One row of a table.
 
-    kind       "int8" to "int64", "uint16", "uint32", "float64", "boolean", "uuid", "string", "data", "records", "array", "struct"
+    kind       the name of the function below that declares it; a nullable one's is that of the plain one
     item       of an array: the kind of its elements, or their table; of a struct: its table; else None
     versions   where the field exists; elsewhere it has its default when decoded
     nullable   versions in which it may be None
@@ -193,7 +193,7 @@ def nullable_data(
 
 
 def records(versions: str = "0+", *, nullable: str | None = None, default: None = _REQUIRED) -> Any:
-    """Record batches, opaque. Decoded: a memoryview of the input. To encode: bytes-like, or any object with `nbytes`."""
+    """Record batches, opaque. Decoded: a memoryview of the input. To encode: bytes-like, or an object with `nbytes`."""
     return _field("records", versions, default, nullable=nullable)
 
 
@@ -342,7 +342,7 @@ class Table(type):
 
     @property
     def versions(cls) -> range:
-        """The versions that can be encoded and decoded; empty for nested structures, which have those of their message."""
+        """The versions there are to encode and decode; none for nested structures: theirs are the message's."""
         return cls._versions
 
     @property
@@ -360,6 +360,10 @@ class Table(type):
         if cls._defaults is None:
             cls._defaults = _shared_defaults(cls)
         return cls._defaults
+
+    def blank(cls) -> Any:
+        """An instance with no field set, for decoders to fill."""
+        return object.__new__(cls)  # type: ignore[arg-type]
 
     def decoder(cls, version: int) -> codec.Decoder:
         """The compiled decoder of a version; compiled now if it is the first use."""
@@ -396,7 +400,8 @@ class Message(metaclass=Table):
     def decode(cls, data: Buffer, version: int, position: int = 0) -> Self:
         """The message that starts at `position`; bytes behind it are ignored, as Kafka does.
 
-        Raises ProtocolError for bytes that are not such a message, UnsupportedVersion (one of them) for a version out of range.
+        Raises ProtocolError for bytes that are not such a message, its subclass UnsupportedVersion for a version out of
+        range.
         """
         return cls.decode_from(data, version, position)[0]
 
@@ -426,8 +431,8 @@ class Message(metaclass=Table):
     def encode_parts(self, version: int, prefix: bytes = b"") -> list[Part]:
         """`prefix` and the message as parts to be sent one after the other.
 
-        Each `records` value that is not empty is a part of its own, the very object that the message holds, never copied
-        or read; all bytes between two of them are one part. Raises as `encode`.
+        Each `records` value that is not empty is a part of its own, the very object that the message holds, never
+        copied or read; all bytes between two of them are one part. Raises as `encode`.
         """
         cls = type(self)
         encoder = cls._encoders.get(version) or cls.encoder(version)
@@ -454,9 +459,8 @@ class Message(metaclass=Table):
         shown = []
         for field in type(self).fields:
             value = getattr(self, field.name)
-            if field.kind == "records" and value is not None:
-                value = f"<{getattr(value, 'nbytes', None) or len(value)} bytes>"
-            shown.append(f"{field.name}={value if isinstance(value, str) and field.kind == 'records' else repr(value)}")
+            text = f"<{records_size(value)} bytes>" if field.kind == "records" and value is not None else repr(value)
+            shown.append(f"{field.name}={text}")
         if self.unknown_tags:
             shown.append(f"unknown_tags={self.unknown_tags!r}")
         return f"{type(self).__name__}({', '.join(shown)})"
@@ -465,13 +469,13 @@ class Message(metaclass=Table):
 def _shared_defaults(table: Table) -> Message:
     """An instance of `table` that compares equal to ordinary ones and refuses to be changed."""
 
-    def refuse(self: Message, name: str, _value: object) -> None:
+    def refuse(_self: Message, name: str, _value: object) -> None:
         raise AttributeError(
             f"this {table.__name__} is the default shared by all messages: assign a new one, not its {name}"
         )
 
     frozen = type.__new__(Table, table.__name__, (table,), {"__slots__": (), "__setattr__": refuse})
-    instance: Message = object.__new__(frozen)
+    instance: Message = frozen.blank()
     object.__setattr__(instance, "unknown_tags", None)
     for field in table.fields:
         object.__setattr__(instance, field.name, field.absent())

@@ -1,6 +1,6 @@
-"""OffsetForLeaderEpoch (key 23): where an epoch ends in the leader's log, so that a follower sees where its own parts from it.
+"""OffsetForLeaderEpoch (key 23): where an epoch ends in the leader's log, and so where another log parts from it.
 
-As of KIP-101 and KIP-279.
+KIP-101 and KIP-279 say why a follower asks.
 
 v2  the oldest that Kafka 4 reads: the client's leader epoch, to fence stale ones (KIP-320); throttle time
 v3  the follower's id
