@@ -57,7 +57,9 @@ def compress(codec: int, data: bytes) -> bytes:
             block = bytes(cramjam.snappy.compress_raw(data))
             return XERIAL_HEADER + struct.pack(">i", len(block)) + block
         case 3:
-            return bytes(cramjam.lz4.compress(data))
+            frame = cramjam.lz4.Compressor(block_linked=False)  # Kafka's own reader refuses linked blocks
+            frame.compress(data)
+            return bytes(frame.finish())
         case 4:
             return bytes(cramjam.zstd.compress(data))
         case _:

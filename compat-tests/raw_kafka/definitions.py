@@ -1,10 +1,11 @@
 """Kafka's message definitions as kafka-python ships them (JSON, one file per request and response)."""
 
-import importlib.resources
+import importlib.util
 import json
 import re
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 ALL_VERSIONS = range(32768)
 
@@ -100,10 +101,18 @@ _NEWER: dict[str, list[dict[str, object]]] = {
 
 
 @cache
+def _folder() -> Path:
+    """Where kafka-python keeps the definitions; found without importing it, which is slow and warns."""
+    package = importlib.util.find_spec("kafka")
+    if package is None or package.origin is None:
+        raise ModuleNotFoundError("kafka-python is not installed; its message definitions are needed")
+    return Path(package.origin).parent / "protocol" / "schemas" / "resources"
+
+
+@cache
 def definition(message: str) -> Definition:
     """The table of one message, for example `definition("FetchRequest")`. Raises FileNotFoundError if unknown."""
-    resources = importlib.resources.files("kafka.protocol.schemas.resources")
-    text = (resources / f"{message}.json").read_text()
+    text = (_folder() / f"{message}.json").read_text()
     spec = json.loads(re.sub(r"(?m)^\s*//.*$", "", text))
     shared = {each["name"]: each["fields"] for each in spec.get("commonStructs", [])}
     fields = [*spec["fields"], *_NEWER.get(message, [])]
