@@ -103,8 +103,8 @@ def _stamps(batch: RecordBatch, max_bytes: int) -> Iterator[tuple[int, int]]:
 def _walk(data: bytes, count: int, without_key: list[int]) -> tuple[int, int, int]:  # noqa: C901, PLR0912, PLR0915
     """Smallest and largest timestamp delta, and the position of the first record with the largest.
 
-    Positions of records without a key are added to `without_key`. A number n is read as it stands, in zigzag: n & 1 means
-    negative, and n >> 1 is its amount if it is not.
+    Positions of records without a key are added to `without_key`. A number n is read as it stands, in zigzag: n & 1
+    means negative, and n >> 1 is its amount if it is not.
     """
     position = index = newest_at = 0
     oldest, newest = 2**64, -(2**64)
