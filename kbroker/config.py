@@ -87,8 +87,11 @@ class BrokerConfig(TypedLookups):
     @property
     def data_dir(self) -> str:
         """The one folder that holds the logs, as it was given (relative to the current folder)."""
-        folders = self.list("log.dirs") or self.list("log.dir")
-        return folders[0]
+        return self._folders[0]
+
+    @property
+    def _folders(self) -> tuple[str, ...]:
+        return self.list("log.dir" if self["log.dirs"] is None else "log.dirs")
 
     @property
     def durability(self) -> str:
@@ -106,13 +109,28 @@ class BrokerConfig(TypedLookups):
         return rows + [unknown_row(name) for name in self.unknown]
 
     def describe_topic(self, overrides: Mapping[str, str]) -> list[ConfigRow]:
-        """Every setting of a topic with these overrides, by name. Raises ConfigError as `topic` does."""
+        """Every setting of a topic with these overrides, by name; hidden ones only when set. Raises ConfigError."""
         values = self._topic_values(overrides)
         return [
             topic_row(setting, values[name], name in overrides, BROKER.get(setting.synonym), self.given)
             for name, setting in TOPIC.items()
-            if not setting.hidden
+            if not setting.hidden or name in overrides
         ]
+
+    def describe_created_topic(self, overrides: Mapping[str, str]) -> list[ConfigRow]:
+        """The same as CreateTopics v5+ answers it (KIP-525), where Kafka differs in two details.
+
+        What was asked for comes back as it was written, and a default that is the broker's setting in another unit
+        (log.retention.hours) has the source of that one.
+        """
+        return [self._as_created(row, overrides) for row in self.describe_topic(overrides)]
+
+    def _as_created(self, row: ConfigRow, overrides: Mapping[str, str]) -> ConfigRow:
+        if row.name in overrides:
+            return row._replace(value=overrides[row.name])
+        if any(name in self.given for name, _ in FALLBACKS.get(row.name, ())):
+            return row._replace(config_source=ConfigSource.STATIC_BROKER)
+        return row
 
     def topic(self, overrides: Mapping[str, str]) -> TopicConfig:
         """The effective settings of a topic; the same object for the same overrides. Raises ConfigError."""
@@ -153,10 +171,9 @@ class BrokerConfig(TypedLookups):
 
     def _check_together(self) -> None:
         """What must hold between settings. Raises ConfigError."""
-        folders = self.list("log.dirs") or self.list("log.dir")
-        if len(folders) != 1:
+        if len(self._folders) != 1:
             why = "kbroker keeps its logs in one folder"
-            raise ConfigError.invalid("log.dirs", ",".join(folders), why, "one folder")
+            raise ConfigError.invalid("log.dirs", ",".join(self._folders), why, "one folder")
         for name in ("log.retention.ms", "log.retention.minutes", "log.retention.hours"):
             if self[name] is not None and (self.int(name) < -1 or self.int(name) == 0):
                 raise ConfigError.invalid(name, str(self[name]), "Value must be -1 (for ever), or 1 or more")

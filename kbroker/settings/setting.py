@@ -90,7 +90,7 @@ class Setting(NamedTuple):
                 self.bound.check(self.name, value)
             except ConfigError as error:
                 raise ConfigError(self.name, text, error.message, self.allowed()) from None
-        return value
+        return tuple(dict.fromkeys(value)) if isinstance(value, tuple) else value  # Kafka drops what comes twice
 
     @property
     def nullable(self) -> bool:
