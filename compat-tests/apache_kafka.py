@@ -122,9 +122,14 @@ def tool(
 
     Raises KafkaUnavailable without Java or jars, subprocess.TimeoutExpired after `timeout_s`.
     """
-    install()
-    command = ["java", "-Xmx256M", *QUICK_JVM, "-cp", f"{tools_libs()}/*", main_class, *arguments]
+    command = tool_command(main_class, *arguments)
     return subprocess.run(command, input=stdin or "", capture_output=True, text=True, timeout=timeout_s, check=False)
+
+
+def tool_command(main_class: str, *arguments: str) -> list[str]:
+    """The command that runs a console tool, for who wants its output while it runs. Raises KafkaUnavailable."""
+    install()
+    return ["java", "-Xmx256M", *QUICK_JVM, "-cp", f"{tools_libs()}/*", main_class, *arguments]
 
 
 class ApacheKafka:
@@ -399,9 +404,8 @@ def main() -> int:
                 print("stopped" if pid is None else f"running pid {pid}")
                 return 3 if pid is None else 0
             case "tool":
-                install()
-                command = ["java", "-Xmx256M", *QUICK_JVM, "-cp", f"{tools_libs()}/*"]
-                return subprocess.run([*command, arguments.main_class, *arguments.arguments], check=False).returncode
+                command = tool_command(arguments.main_class, *arguments.arguments)
+                return subprocess.run(command, check=False).returncode
     except KafkaUnavailable as error:
         print(error, file=sys.stderr)
         return 1
