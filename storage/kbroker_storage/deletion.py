@@ -1,0 +1,26 @@
+"""Deleting a log: its folder is renamed at once, and removed later by whoever may wait for that."""
+
+from .files import Files
+
+MAX_NAME_BYTES = 255  # in a file name, on all file systems that matter
+SUFFIX = "-delete"
+
+
+def deleted_name(directory: str, token: str) -> str:
+    """Kafka's name for a log that is being deleted: `<topic>-<partition>.<token>-delete`, cut at the front part's end."""
+    parent, slash, name = directory.rpartition("/")
+    suffix = f".{token}{SUFFIX}"
+    return f"{parent}{slash}{name[: MAX_NAME_BYTES - len(suffix)]}{suffix}"
+
+
+class Removal:
+    """Removes the files of a deleted log. `path` is the renamed folder, None if there never was one."""
+
+    def __init__(self, files: Files, path: str | None) -> None:
+        self._files = files
+        self.path = path
+
+    def run(self) -> None:
+        """Block until they are gone; may run in a thread. Raises OSError."""
+        if self.path is not None:
+            self._files.remove_tree(self.path)
