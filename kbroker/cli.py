@@ -31,6 +31,9 @@ DEV_OVERRIDES = {
 }
 
 
+INTERRUPTED = 130  # what shells make of a process that Ctrl-C ended
+
+
 class Run(NamedTuple):
     """One run of a broker, as the command line asks for it.
 
@@ -45,7 +48,10 @@ class Run(NamedTuple):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; the result is the exit status: 0 after a clean stop, 1 when the broker could not start."""
+    """Run the command; the result is the exit status: 0 after a clean stop, 1 when the broker could not start.
+
+    A mistake in the arguments themselves ends with status 2, as argparse has it.
+    """
     try:
         run = read_arguments(sys.argv[1:] if arguments is None else arguments)
         from .process import run_broker  # noqa: PLC0415  # Trio and the broker, once there is something to serve
@@ -54,6 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ConfigError, StartError) as error:
         print(f"kbroker: {error}", file=sys.stderr)  # noqa: T201
         return 1
+    except KeyboardInterrupt:  # the second Ctrl-C, or one that came before there was a broker to stop
+        return INTERRUPTED
 
 
 def read_arguments(arguments: Sequence[str]) -> Run:
@@ -87,22 +95,16 @@ def _add_options(command: argparse.ArgumentParser) -> None:
     add("--data-dir", metavar="D", help="folder of the data (Kafka's log.dirs)")
     add("--node-id", metavar="N", help="number of this broker (Kafka's node.id; default 1)")
     add("--config", metavar="FILE", help="a server.properties file")
-    add(
-        "--set", type=_assignment, action="append", default=[], metavar="KEY=VALUE", help="any setting, by Kafka's name"
-    )
-    add(
-        "--ready-fd",
-        type=_descriptor,
-        metavar="N",
-        help="write the ready line to this descriptor as well, and close it",
-    )
+    add("--set", type=_assignment, action="append", default=[], metavar="KEY=VALUE", help="any setting of Kafka's")
+    add("--ready-fd", type=_descriptor, metavar="N", help="descriptor that gets the ready line, too, and is closed")
 
 
 class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         from importlib.metadata import version  # noqa: PLC0415  # 20 ms that nothing else needs
 
-        parser.exit(message=f"kbroker {version('kbroker')}\n")
+        print("kbroker", version("kbroker"))  # noqa: T201
+        parser.exit()
 
 
 def _port(text: str) -> int:

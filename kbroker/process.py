@@ -28,11 +28,10 @@ if TYPE_CHECKING:
 GC_THRESHOLDS = (50_000, 20, 50)  # a request leaves no cycles behind; Python's 700 would look for them all the time
 SWITCH_INTERVAL_S = 0.0005  # a thread back from a system call gives the loop its turn after this, not after 5 ms
 SIGNALS = ("SIGINT", "SIGTERM", "SIGBREAK")  # the last one is Windows' Ctrl-Break; SIGTERM never comes there
-INTERRUPTED = 130  # the exit status of what a second Ctrl-C ends, as shells have it
 
 
 def run_broker(run: Run) -> int:
-    """Serve until a signal comes; the exit status. Raises StartError."""
+    """Serve until a signal comes; the exit status. Raises StartError, and KeyboardInterrupt at a second Ctrl-C."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     for warning in run.config.warnings:
         logging.getLogger(__name__).warning(warning)
@@ -40,24 +39,22 @@ def run_broker(run: Run) -> int:
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     try:
         trio.run(_until_stopped, run)
-    except KeyboardInterrupt:  # the second Ctrl-C: whoever sends it does not want to wait
-        return INTERRUPTED
     except BaseExceptionGroup as group:
-        reason = start_error(group)
-        if reason is None:
-            raise
-        raise reason from None
+        cause = only_cause(group)
+        if isinstance(cause, (StartError, KeyboardInterrupt)):
+            raise cause from None
+        raise
     return 0
 
 
-def start_error(group: BaseExceptionGroup[BaseException]) -> StartError | None:
-    """The reason why the broker could not start, when the group holds nothing else."""
-    if len(group.exceptions) != 1:
-        return None
-    only = group.exceptions[0]
-    if isinstance(only, BaseExceptionGroup):
-        return start_error(only)
-    return only if isinstance(only, StartError) else None
+def only_cause(group: BaseExceptionGroup[BaseException]) -> BaseException | None:
+    """The one exception at the bottom of nested nurseries; None when there are several."""
+    cause: BaseException = group
+    while isinstance(cause, BaseExceptionGroup):
+        if len(cause.exceptions) != 1:
+            return None
+        cause = cause.exceptions[0]
+    return cause
 
 
 async def _until_stopped(run: Run) -> None:
