@@ -87,7 +87,7 @@ def compress(codec: int, data: "Buffer", level: int | None = None) -> bytes:
         return _compress_xerial(data)
     if codec == Codec.LZ4:
         lz4 = cramjam.lz4.Compressor(level=_level(level, LZ4_LEVEL, 1, 17), content_checksum=False, block_linked=False)
-        lz4.compress(data)
+        lz4.compress(bytes(data))  # it takes no other buffer
         return bytes(lz4.finish())
     if codec == Codec.ZSTD:
         return bytes(cramjam.zstd.compress(data, level=_level(level, ZSTD_LEVEL, -131072, 22)))
