@@ -33,17 +33,17 @@ def load_properties(data: bytes) -> dict[str, str]:
 
 def _logical_lines(text: str) -> Iterator[str]:
     """Lines without comments, blank ones and leading blanks; an odd number of backslashes at its end joins the next."""
-    joined: str | None = None
+    joined = ""
     for raw in re.split(r"\r\n|\r|\n", text):
         line = raw.lstrip(_BLANKS)
-        if joined is None and (not line or line[0] in "#!"):
+        if not joined and (not line or line[0] in "#!"):
             continue
-        line = line if joined is None else joined + line
+        joined += line
         if (len(line) - len(line.rstrip("\\"))) % 2:
-            joined = line[:-1]
+            joined = joined[:-1]
         else:
-            joined = None
-            yield line
+            yield joined
+            joined = ""
     if joined:
         yield joined
 

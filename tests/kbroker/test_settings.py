@@ -220,6 +220,7 @@ def test_a_list_drops_what_comes_twice() -> None:
         ("a=x\\\\\nb=3", {"a": "x\\", "b": "3"}),
         ("a=x\\\n# not a comment\n", {"a": "x# not a comment"}),
         ("a=1\\", {"a": "1"}),
+        ("\\\n# a comment, as nothing came before\na=1\n", {"a": "1"}),
         ("a\\ b\\==\\t\\u00e4\\q", {"a b=": "\täq"}),
         ("a=\\ud83d\\ude00", {"a": "😀"}),
         ("a==b", {"a": "=b"}),
