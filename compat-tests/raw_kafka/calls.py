@@ -84,8 +84,9 @@ def produce(connection: Connection, topic: Topic, records: bytes | None, *, vers
     """Write to one partition; the partition's part of the answer."""
     answer = connection.call("Produce", version, **produce_request(topic, records, **options))  # type: ignore[arg-type]
     (response,) = answer.responses
-    (partition,) = response.partition_responses
-    return partition
+    result: Struct
+    (result,) = response.partition_responses
+    return result
 
 
 def fetch_request(
@@ -139,6 +140,7 @@ def fetch(
     answer = connection.call("Fetch", version, **request)
     assert answer.error_code == NONE if version >= 7 else True, answer
     (response,) = answer.responses
+    result: Struct
     (result,) = response.partitions
     return result
 
@@ -151,6 +153,7 @@ def list_offset(
         "ListOffsets", version, replica_id=-1, topics=[{"name": topic.name, "partitions": asked}], timeout_ms=30_000
     )
     (response,) = answer.topics
+    result: Struct
     (result,) = response.partitions
     return result
 

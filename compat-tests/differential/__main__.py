@@ -1,0 +1,104 @@
+"""Compare two brokers: python -m differential [--left apache] [--right kbroker] [--only Metadata]  (in compat-tests/).
+
+A broker is `apache`, `kbroker` or HOST:PORT. Both should be fresh: the cases create topics named diff-*.
+Prints one paragraph for each kind of difference, with the versions that show it; ends with status 1 if there are any.
+"""
+
+import argparse
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+
+from brokers import Broker, any_broker
+from raw_kafka.calls import READY_WITHIN_S
+from raw_kafka.codec import BadAnswer
+from raw_kafka.connection import Closed, Connection
+
+from .cases import Case, Fields, World, all_cases, build_world
+from .compare import Difference, differences, flat
+
+NOT_YET = (14, 15)  # COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE: asked again until it is ready
+Answer = Mapping[str, object]
+
+
+class Asker:
+    """Puts cases to one broker, on a new connection whenever the last one was hung up on."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self._connection = Connection(broker.host, broker.port)
+        self.world: World = build_world(self._connection)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def ask(self, case: Case, version: int) -> Answer:
+        fields = case.ask(self.world, version)
+        answer = self._once(case.api, version, fields)
+        deadline = time.monotonic() + READY_WITHIN_S
+        while any(value in NOT_YET for path, value in answer.items() if path.endswith("error_code")):
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.05)
+            answer = self._once(case.api, version, fields)
+        return answer
+
+    def _once(self, api: str, version: int, fields: Fields) -> Answer:
+        try:
+            return flat(self._connection.call(api, version, **fields), self.world)
+        except (Closed, BadAnswer, TimeoutError) as error:
+            self._connection.close()
+            self._connection = Connection(self._broker.host, self._broker.port)
+            return {"outcome": "closed" if isinstance(error, Closed) else f"{type(error).__name__}: {error}"}
+
+
+def compare(left: Asker, right: Asker, cases: Iterable[Case]) -> list[Difference]:
+    found = []
+    for case in cases:
+        for version in case.versions:
+            one, two = left.ask(case, version), right.ask(case, version)
+            found += [Difference(case.api, case.title, version, *each) for each in differences(one, two)]
+    return found
+
+
+def report(found: Iterable[Difference], left: str, right: str) -> None:
+    """Same path and values in several cases and versions make one paragraph."""
+    same: dict[tuple[str, str, str, str], dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for each in found:
+        same[each.api, each.path, repr(each.left), repr(each.right)][each.title].append(each.version)
+    for (api, path, one, two), titles in same.items():
+        where = "; ".join(f"{title} (v{_span(versions)})" for title, versions in list(titles.items())[:6])
+        more = f"; and {len(titles) - 6} more cases" if len(titles) > 6 else ""
+        print(f"{api} {path}\n    {left}: {one}\n    {right}: {two}\n    in: {where}{more}")
+
+
+def _span(versions: list[int]) -> str:
+    first, last = min(versions), max(versions)
+    if first == last:
+        return str(first)
+    return f"{first}-{last}" if len(versions) == last - first + 1 else ",".join(map(str, versions))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m differential", description=__doc__.partition("\n")[0])
+    parser.add_argument("--left", default="apache", help="apache (default), kbroker or HOST:PORT")
+    parser.add_argument("--right", default="kbroker", help="kbroker (default), apache or HOST:PORT")
+    parser.add_argument("--only", action="append", metavar="API", help="only cases of this API; may be repeated")
+    arguments = parser.parse_args()
+    cases = [case for case in all_cases() if not arguments.only or case.api in arguments.only]
+    with ExitStack() as stack:
+        askers = []
+        for target in (arguments.left, arguments.right):
+            askers.append(Asker(stack.enter_context(any_broker(target))))
+            stack.callback(askers[-1].close)
+        found = compare(askers[0], askers[1], cases)
+    report(found, arguments.left, arguments.right)
+    asked = sum(len(case.versions) for case in cases)
+    print(f"{asked} requests, {len(found)} differences")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

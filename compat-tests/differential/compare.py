@@ -1,0 +1,103 @@
+"""Answers made comparable, and what is different about two of them."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from uuid import UUID
+
+from raw_kafka.codec import ZERO_UUID, Struct
+
+from .cases import World
+
+# Elements of a list are matched by the first of these that they have, so that their order does not matter.
+KEYS = (
+    *("name", "topic", "resource_name", "key", "api_key", "topic_id", "partition_index", "partition", "index"),
+    *("node_id", "broker_id"),
+)
+# Different by nature: only whether they are set is compared.
+CHANCE = {"cluster_id", "host", "port", "session_id", "producer_id", "log_append_time_ms", "finalized_features_epoch"}
+# Settings that hold this broker's own addresses and folders.
+LOCAL_SETTINGS = {"listeners", "advertised.listeners", "controller.quorum.voters", "log.dirs", "log.dir"}
+# What a message says about the moment or the machine.
+MOMENTS = ("out of range. The timestamp should be within",)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    api: str
+    title: str
+    version: int
+    path: str
+    left: object
+    right: object
+
+
+def flat(answer: object, world: World, path: str = "") -> dict[str, object]:
+    """Every leaf of an answer by its path, for example topics[diff-read].partitions[0].error_code."""
+    return dict(_leaves(answer, {topic.id: label for label, topic in world.topics.items()}, path))
+
+
+def _leaves(value: object, labels: Mapping[UUID, str], path: str) -> Iterator[tuple[str, object]]:
+    match value:
+        case Struct():
+            local = getattr(value, "name", None) in LOCAL_SETTINGS
+            for name, inner in vars(value).items():
+                if local and name == "value":
+                    continue
+                yield from _leaves(_general(name, inner), labels, f"{path}.{name}" if path else name)
+        case list() | tuple():
+            yield f"{path}.length", len(value)
+            seen: dict[str, int] = {}
+            for place, inner in enumerate(value):
+                key = _key(inner, place, labels)
+                seen[key] = seen.get(key, 0) + 1
+                again = f"#{seen[key]}" if seen[key] > 1 else ""
+                yield from _leaves(inner, labels, f"{path}[{key}{again}]")
+        case UUID():
+            yield path, "none" if value == ZERO_UUID else labels.get(value, "some id")
+        case _:
+            yield path, value
+
+
+def _key(item: object, place: int, labels: Mapping[UUID, str]) -> str:
+    if not isinstance(item, Struct):
+        return str(place)
+    for name in KEYS:
+        value = getattr(item, name, None)
+        if isinstance(value, UUID):
+            return labels.get(value, "other")
+        if value is not None:
+            return str(value)[:30]
+    return str(place)
+
+
+def _general(name: str, value: object) -> object:
+    if name in CHANCE:
+        return "set" if value not in (None, 0, -1, "") else value
+    if isinstance(value, str) and any(words in value for words in MOMENTS):
+        return "".join("#" if letter.isdigit() else letter for letter in value).replace("##", "#")
+    return value
+
+
+MISSING = "(not there)"
+
+
+def differences(left: Mapping[str, object], right: Mapping[str, object]) -> Iterator[tuple[str, object, object]]:
+    """(path, left's value, right's value); of a subtree that one side lacks only the top."""
+    skipped: list[str] = []
+    for path in sorted(left.keys() | right.keys()):
+        one, two = left.get(path, MISSING), right.get(path, MISSING)
+        if one == two:
+            continue
+        parent = path.rpartition(".")[0]
+        if MISSING in (one, two) and parent:
+            if any(parent == each or parent.startswith((f"{each}.", f"{each}[")) for each in skipped):
+                continue
+            side = left if two is MISSING else right
+            other = right if two is MISSING else left
+            if not any(each.startswith(f"{parent}.") for each in other):
+                skipped.append(parent)
+                inside = sum(each.startswith(f"{parent}.") for each in side)
+                whole = f"({inside} fields)"
+                yield parent, *((whole, MISSING) if two is MISSING else (MISSING, whole))
+                continue
+        yield path, one, two
