@@ -156,8 +156,11 @@ class Decoder:
                 unknown[tag] = body
                 continue
             inner = Decoder(body, self.version, self.flexible)
-            setattr(result, by_tag[tag].name, inner.value(by_tag[tag]))
+            value = inner.value(by_tag[tag])
             inner.end()
+            if value in (by_tag[tag].default, []):
+                raise BadAnswer(f"{by_tag[tag].name} is sent although it has its default, {value!r}")
+            setattr(result, by_tag[tag].name, value)
         if unknown:
             result._tags = unknown
 

@@ -70,16 +70,15 @@ class TestFindCoordinator:
     def test_a_share_key_must_name_group_topic_and_partition(self, key, connection):
         assert find_one(connection, 6, key, SHARE).error_code == INVALID_REQUEST
 
-    def test_asking_creates_no_topic_where_there_are_no_coordinators_yet(self, connection, broker):
-        if broker.kind == "apache":
-            pytest.skip("Apache Kafka creates its internal topics on the first question")
+    def test_the_topic_of_a_coordinator_is_there_when_it_is_named(self, connection, broker):
+        """Where groups and transactions are served. Where not (yet), asking creates nothing."""
         served = {api.api_key for api in connection.call("ApiVersions", 0).api_keys}
-        if 11 in served:
-            pytest.skip("this broker serves groups, so that it may need their topic")
-        find_one(connection, 6, "some-group")
-        find_one(connection, 6, "some-transaction", TRANSACTION)
-        names = {each.name for each in metadata_topics(connection, None)}
-        assert not names & {"__consumer_offsets", "__transaction_state"}
+        for key_type, needed, name in ((GROUP, 11, "__consumer_offsets"), (TRANSACTION, 24, "__transaction_state")):
+            found = ready(lambda kind=key_type: find_one(connection, 6, "somebody", kind), broker)
+            assert found.error_code == NONE
+            (topic,) = metadata_topics(connection, [name])
+            assert topic.is_internal is True
+            assert (topic.error_code == NONE) is (needed in served)
 
 
 class TestInitProducerId:

@@ -231,6 +231,14 @@ class TestLongPoll:
         found = fetch(connection, filled, 11, max_wait_ms=LONG_MS, min_bytes=SIZE)
         assert bases(found) == [9]
 
+    def test_a_reader_in_an_older_segment_does_not_wait(self, connection):
+        """It is far behind; whatever it gets, there is no reason to hold it up until min_bytes are there."""
+        topic = create_topic(connection, configs={"segment.bytes": "1048576"})
+        for _ in range(3):
+            assert produce(connection, topic, batch([b"x" * 600_000])).error_code == NONE
+        found = fetch(connection, topic, 0, max_wait_ms=LONG_MS, min_bytes=10**8)
+        assert bases(found)[0] == 0
+
     def test_many_waiters_are_all_woken(self, connect, topic):
         waiters = [connect() for _ in range(20)]
         for each in waiters:
