@@ -1,0 +1,86 @@
+"""The served APIs: one row each. ApiVersions, the dispatch of requests and the README's table are read from it.
+
+A handler's module is imported when its API is first called, so that a broker is up before it has loaded what nobody
+has asked for yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from importlib import import_module
+from typing import TYPE_CHECKING, NamedTuple
+
+from kbroker_wire import ErrorCode
+from kbroker_wire.messages import message_pair
+from kbroker_wire.schema import Message
+
+if TYPE_CHECKING:
+    from .broker import Broker
+    from .call import Answer, Call
+
+Handler = Callable[[Message, "Call", "Broker"], Awaitable["Answer"]]
+
+
+class Api(NamedTuple):
+    """One served API.
+
+    first, last    the versions that are served
+    advertised     the lowest version that ApiVersions tells, where that differs: librdkafka before 2.4 needs to see
+                   Produce 0 (KAFKA-18659), though Kafka 4 closes the connection on it
+    """
+
+    key: int
+    name: str
+    module: str
+    first: int
+    last: int
+    advertised: int | None = None
+
+    @property
+    def advertised_first(self) -> int:
+        return self.first if self.advertised is None else self.advertised
+
+
+APIS = (
+    Api(0, "Produce", "produce", 3, 13, advertised=0),
+    Api(1, "Fetch", "fetch", 4, 18),
+    Api(2, "ListOffsets", "list_offsets", 1, 11),
+    Api(3, "Metadata", "metadata", 0, 13),
+    Api(10, "FindCoordinator", "find_coordinator", 0, 6),
+    Api(18, "ApiVersions", "api_versions", 0, 5),
+    Api(19, "CreateTopics", "create_topics", 2, 7),
+    Api(20, "DeleteTopics", "delete_topics", 1, 6),
+    Api(22, "InitProducerId", "init_producer_id", 0, 5),
+    Api(23, "OffsetForLeaderEpoch", "offset_for_leader_epoch", 2, 4),
+    Api(32, "DescribeConfigs", "describe_configs", 1, 4),
+    Api(37, "CreatePartitions", "create_partitions", 0, 3),
+    Api(60, "DescribeCluster", "describe_cluster", 0, 2),
+    Api(75, "DescribeTopicPartitions", "describe_topic_partitions", 0, 0),
+)
+
+PRODUCE, FETCH, SASL_HANDSHAKE, API_VERSIONS = 0, 1, 17, 18
+
+
+class Served:
+    """An API with its code loaded: what the connection driver needs for one request."""
+
+    __slots__ = ("first", "handle", "key", "last", "name", "refuse", "request", "response")
+
+    def __init__(self, api: Api) -> None:
+        module = import_module(f".handlers.{api.module}", __package__)
+        self.key, self.name, self.first, self.last = api.key, api.name, api.first, api.last
+        self.request, self.response = message_pair(api.key)
+        self.handle: Handler = module.handle
+        # How to say "this request failed as a whole"; an API without it closes the connection instead.
+        self.refuse: Callable[[Message, ErrorCode], Message] | None = getattr(module, "refuse", None)
+
+
+class Dispatch(dict[int, Served]):
+    """Served APIs by key, each loaded when it is first asked for; KeyError for what is not served."""
+
+    def __missing__(self, key: int) -> Served:
+        for api in APIS:
+            if api.key == key:
+                served = self[key] = Served(api)
+                return served
+        raise KeyError(key)

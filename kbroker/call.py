@@ -1,0 +1,58 @@
+"""What a handler is told about the request in its hands, and the three shapes of its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from kbroker_wire.schema import Message
+
+
+class Parked:
+    """A request that waits for something: durability, replication, new records, other members.
+
+    deadline   Trio's clock, seconds; when it passes, the answer is whatever `answer` says then
+    ready      set by `resolve`; the connection is woken through `on_ready`
+
+    No task waits: the connection does, and it drops the request when the peer goes away.
+    """
+
+    __slots__ = ("deadline", "on_ready", "ready")
+
+    def __init__(self, deadline: float) -> None:
+        self.deadline = deadline
+        self.ready = False
+        self.on_ready: Callable[[], object] | None = None
+
+    def resolve(self) -> None:
+        if not self.ready:
+            self.ready = True
+            if self.on_ready is not None:
+                self.on_ready()
+
+    def answer(self) -> Message:
+        """The response; called once, when `ready` is set or the deadline has passed."""
+        raise NotImplementedError  # pragma: no cover
+
+    def drop(self) -> None:
+        """Forget it: take it off every list it stands on. Called once after `answer`, or instead of it."""
+
+
+# A handler answers with a message, with a ready-made body (bytes), with a parked request, or not at all (None: acks=0).
+Answer = Message | bytes | Parked | None
+
+
+class Call:
+    """One request's circumstances.
+
+    version    of the API
+    listener   name of the listener it came through
+    told       (host, port) that this client is to use for this broker
+    """
+
+    __slots__ = ("api_version", "client_id", "listener", "told")
+
+    def __init__(self, version: int, client_id: str | None, listener: str, told: tuple[str, int]) -> None:
+        self.api_version = version
+        self.client_id = client_id
+        self.listener = listener
+        self.told = told

@@ -1,0 +1,49 @@
+"""What several APIs tell of the cluster in the same way: nodes and their addresses, leaders, replicas that are away."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from kbroker_wire import ErrorCode
+
+from .metadata.image import Image, PartitionImage
+
+if TYPE_CHECKING:
+    from .broker import Broker
+    from .call import Call
+
+# Bit fields of AclOperation codes, as Kafka answers when nothing restricts anybody (KIP-430)
+ALL_TOPIC_OPERATIONS = 3576  # read, write, create, delete, alter, describe, describe configs, alter configs
+ALL_CLUSTER_OPERATIONS = (
+    8096  # create, alter, describe, cluster action, describe configs, alter configs, idempotent write
+)
+
+
+class Node(NamedTuple):
+    id: int
+    host: str
+    port: int
+    rack: str | None
+    fenced: bool
+
+
+def nodes(broker: Broker, call: Call, *, fenced: bool = False) -> list[Node]:
+    """Brokers that have the listener the client came through; with `fenced` also those that may not serve now."""
+    found = []
+    for each in broker.image.brokers.values():
+        if each.fenced and not fenced:
+            continue
+        address = call.told if each.id == broker.node_id else each.address(call.listener)
+        if address is not None:
+            found.append(Node(each.id, *address, each.rack, each.fenced))
+    return found
+
+
+def leader_error(image: Image, partition: PartitionImage) -> ErrorCode:
+    leader = image.brokers.get(partition.leader)
+    return ErrorCode.LEADER_NOT_AVAILABLE if leader is None or leader.fenced else ErrorCode.NONE
+
+
+def offline_replicas(image: Image, partition: PartitionImage) -> list[int]:
+    brokers = image.brokers
+    return [each for each in partition.replicas if each not in brokers or brokers[each].fenced]

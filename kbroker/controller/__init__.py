@@ -1,0 +1,1 @@
+"""The controller: who decides what goes into the metadata log."""

@@ -1,0 +1,122 @@
+"""Sync rounds: who waits for the disk waits for the next round, and a round takes everything that is dirty.
+
+Everyone who arrives while a round runs shares the next one. No wakeup can be lost: what is due stands in a dict, the
+one task that runs rounds empties it, and it sleeps only after finding it empty without an await in between.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn, Protocol
+
+import trio
+
+from kbroker_storage import FlushPlan, Log
+
+from .env import Env
+
+log = logging.getLogger(__name__)
+
+# Up to here a round syncs file by file, above it by one syncfs (measured: 200 dirty files take 26 ms in series, 11 ms
+# in 16 threads, 1.9 ms by syncfs).
+FILES_ONE_BY_ONE = 12
+
+
+class Syncable(Protocol):
+    """Something with a log whose end must become durable."""
+
+    @property
+    def log(self) -> Log: ...
+    def synced(self) -> None: ...
+    def failed(self, error: Exception) -> None: ...
+
+
+def find_syncfs() -> Callable[[int], None] | None:
+    """Linux's syncfs(2), which Python does not wrap; None elsewhere. It reports write-back errors since Linux 5.8."""
+    if not sys.platform.startswith("linux"):
+        return None
+    try:
+        function = ctypes.CDLL(None, use_errno=True).syncfs
+    except (AttributeError, OSError):
+        return None
+
+    def syncfs(descriptor: int) -> None:
+        if function(descriptor) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
+
+    return syncfs
+
+
+class SyncRounds:
+    """Runs the rounds of one broker; `run` is its one task."""
+
+    def __init__(self, env: Env) -> None:
+        self._env = env
+        self._due: dict[Syncable, None] = {}
+        self._wake = trio.Event()
+        self._syncfs: Callable[[int], None] | None = None
+        self._syncfs_looked_for = False
+
+    def due(self, target: Syncable) -> None:
+        """`target` has something that the next round must make durable."""
+        self._due[target] = None
+        self._wake.set()
+
+    async def run(self) -> NoReturn:
+        while True:
+            if not self._due:
+                self._wake = trio.Event()
+                await self._wake.wait()
+            await self.round()
+
+    async def round(self) -> None:
+        """Make durable what is due now; the outcome is told to each target."""
+        due, self._due = self._due, {}
+        plans = [(target, plan) for target in due if (plan := target.log.plan_flush()) is not None]
+        if not plans:
+            return
+        if len(plans) > FILES_ONE_BY_ONE and self._have_syncfs():
+            failures = await self._env.run_blocking(lambda: self._sync_at_once([plan for _, plan in plans]))
+        else:
+            failures = await self._env.run_blocking(lambda: _sync_each([plan for _, plan in plans]))
+        for (target, plan), failure in zip(plans, failures, strict=True):
+            if failure is None:
+                target.log.flushed(plan)
+                target.synced()
+            else:
+                log.critical("could not sync %s: %s; it is offline until restart", target, failure)
+                target.log.flush_failed(plan, failure)
+                target.failed(failure)
+
+    def _have_syncfs(self) -> bool:
+        if not self._syncfs_looked_for:
+            self._syncfs, self._syncfs_looked_for = find_syncfs(), True
+        return self._syncfs is not None
+
+    def _sync_at_once(self, plans: Sequence[FlushPlan]) -> Sequence[OSError | None]:
+        """In a worker thread: one syncfs for all plans, which lie on one file system."""
+        descriptors = [fd for plan in plans for fd in plan.fds[:1]]
+        if not descriptors or self._syncfs is None:
+            return _sync_each(plans)
+        try:
+            self._syncfs(descriptors[0])
+        except OSError as error:
+            return [error] * len(plans)
+        return [None] * len(plans)
+
+
+def _sync_each(plans: Sequence[FlushPlan]) -> Sequence[OSError | None]:
+    """In a worker thread: file by file, so that a failure hits only the log it belongs to."""
+    failures: list[OSError | None] = []
+    for plan in plans:
+        try:
+            plan.run()
+            failures.append(None)
+        except OSError as error:
+            failures.append(error)
+    return failures

@@ -1,0 +1,1 @@
+"""One file per API: check the right, ask one part, fill the response."""

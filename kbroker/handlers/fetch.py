@@ -1,0 +1,130 @@
+"""Fetch: batches out of partitions, from the one that holds the offset; waits for more if asked to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kbroker_wire import ErrorCode
+from kbroker_wire.messages.fetch import (
+    EpochEndOffset,
+    FetchableTopicResponse,
+    FetchRequest,
+    FetchResponse,
+    LeaderIdAndEpoch,
+    NodeEndpoint,
+    PartitionData,
+)
+
+from ..cluster import nodes
+from ..errors import Refusal
+from ..fetching import Fetch, ParkedFetch, Read, Terms, close_all
+from ..sessions import Wanted
+
+if TYPE_CHECKING:
+    from ..broker import Broker
+    from ..call import Answer, Call
+
+READ_COMMITTED = 1
+MOVED = (ErrorCode.NOT_LEADER_OR_FOLLOWER, ErrorCode.FENCED_LEADER_EPOCH)
+
+
+async def handle(request: FetchRequest, call: Call, broker: Broker) -> Answer:
+    by_id = call.api_version >= 13
+    terms = Terms(
+        session_id=request.session_id,
+        session_epoch=request.session_epoch,
+        max_wait_s=request.max_wait_ms / 1000,
+        min_bytes=request.min_bytes,
+        max_bytes=request.max_bytes,
+        read_committed=request.isolation_level == READ_COMMITTED,
+        replica_id=request.replica_state.replica_id if call.api_version >= 15 else request.replica_id,
+        uses_ids=by_id,
+    )
+    wanted = [
+        Wanted(
+            topic.topic_id if by_id else topic.topic,
+            each.partition,
+            each.fetch_offset,
+            each.partition_max_bytes,
+            each.current_leader_epoch,
+            each.last_fetched_epoch,
+            each.log_start_offset,
+        )
+        for topic in request.topics
+        for each in topic.partitions
+    ]
+    forgotten = [
+        (topic.topic_id if by_id else topic.topic, index)
+        for topic in request.forgotten_topics_data
+        for index in topic.partitions
+    ]
+    try:
+        fetch = broker.fetches.open(terms, wanted, forgotten)
+    except Refusal as refusal:
+        return FetchResponse(error_code=refusal.code, responses=[])
+    reads = fetch.read()
+    if not fetch.must_wait(reads):
+        return _respond(fetch, reads, call, broker)
+    try:
+        return ParkedFetch(fetch, reads, lambda fetch: _respond(fetch, fetch.read(), call, broker))
+    finally:
+        close_all(reads)
+
+
+def _respond(fetch: Fetch, reads: list[Read], call: Call, broker: Broker) -> FetchResponse:
+    topics: dict[str | bytes, FetchableTopicResponse] = {}
+    moved: set[int] = set()
+    for read in fetch.to_tell(reads):
+        topic = topics.get(read.wanted.topic)
+        if topic is None:
+            topic = topics[read.wanted.topic] = (
+                FetchableTopicResponse(topic_id=read.wanted.topic, partitions=[])
+                if isinstance(read.wanted.topic, bytes)
+                else FetchableTopicResponse(topic=read.wanted.topic, partitions=[])
+            )
+        topic.partitions.append(_row(read, fetch.terms.read_committed, call.api_version, moved))
+    response = FetchResponse(session_id=fetch.session_id, responses=list(topics.values()))
+    if moved:
+        response.node_endpoints = [
+            NodeEndpoint(node_id=node.id, host=node.host, port=node.port, rack=node.rack)
+            for node in nodes(broker, call)
+            if node.id in moved
+        ]
+    return response
+
+
+def _row(read: Read, read_committed: bool, version: int, moved: set[int]) -> PartitionData:
+    row = PartitionData(
+        partition_index=read.wanted.partition,
+        error_code=read.error,
+        high_watermark=read.high_watermark,
+        last_stable_offset=read.last_stable,
+        log_start_offset=read.log_start,
+        aborted_transactions=[] if read_committed or read.partition is None else None,
+        records=b"" if read.records is None else read.records,
+    )
+    if read.diverging is not None:
+        row.diverging_epoch = EpochEndOffset(epoch=read.diverging[0], end_offset=read.diverging[1])
+    if read.error in MOVED and version >= 16 and read.partition is not None:
+        leader = read.partition.leader
+        row.current_leader = LeaderIdAndEpoch(leader_id=leader, leader_epoch=read.partition.leader_epoch)
+        moved.add(leader)
+    return row
+
+
+def refuse(request: FetchRequest, code: ErrorCode) -> FetchResponse:
+    """Before v7 there is no place for the request's own error: then every partition says it."""
+    return FetchResponse(
+        error_code=code,
+        responses=[
+            FetchableTopicResponse(
+                topic=topic.topic,
+                topic_id=topic.topic_id,
+                partitions=[
+                    PartitionData(partition_index=each.partition, error_code=code, high_watermark=-1, records=b"")
+                    for each in topic.partitions
+                ],
+            )
+            for topic in request.topics
+        ],
+    )

@@ -1,0 +1,144 @@
+"""Accepting connections: one task per listening socket, the limits on how many, and the watch over idle ones."""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import logging
+import socket
+from collections import Counter
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import trio
+from trio.lowlevel import wait_readable
+
+from .connection import Connection
+
+if TYPE_CHECKING:
+    from .broker import Broker
+
+log = logging.getLogger(__name__)
+
+OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+BACK_OFF_S = 0.1  # how long accepting pauses when the process has no descriptor left
+
+
+def told_address(advertised: tuple[str, int] | None, bind_host: str, sock: socket.socket) -> tuple[str, int]:
+    """Where a client that came in over `sock` is told to find this broker.
+
+    `advertised.listeners` if set; else the host that the listener names; a wildcard or loopback listener tells the
+    address that this very connection reached, which is the one address known to work for that client.
+    """
+    if advertised is not None:
+        return advertised
+    local = sock.getsockname()
+    try:
+        address = ipaddress.ip_address(bind_host) if bind_host else None
+        named = address is not None and not address.is_unspecified and not address.is_loopback
+    except ValueError:
+        named = bind_host != "localhost"
+    return (bind_host if named else local[0]), local[1]
+
+
+class Connections:
+    """The open connections of one broker, and the limits on them (`max.connections`, `max.connections.per.ip`)."""
+
+    def __init__(self, broker: Broker) -> None:
+        config = broker.config
+        self._broker = broker
+        self._open: set[Connection] = set()
+        self._per_address: Counter[str] = Counter()
+        self._limit = config.int("max.connections")
+        self._limit_per_address = config.int("max.connections.per.ip")
+        self._overrides = parse_overrides(config.str("max.connections.per.ip.overrides"))
+        self._max_frame_bytes = config.int("socket.request.max.bytes")
+        self._idle_s = config.int("connections.max.idle.ms") / 1000
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    async def accept(
+        self, listening: socket.socket, name: str, host: str, advertised: tuple[str, int] | None, nursery: trio.Nursery
+    ) -> None:
+        """Accept on one socket until cancelled; each connection becomes a task of `nursery`.
+
+        Out of descriptors, accepting pauses and the clients that are there go on being served. At `max.connections`
+        it pauses too, as Kafka's acceptor does: the kernel's backlog holds the rest.
+        """
+        while True:
+            await wait_readable(listening)
+            if len(self._open) >= self._limit:
+                await trio.sleep(BACK_OFF_S)
+                continue
+            try:
+                sock, address = listening.accept()
+            except BlockingIOError:
+                continue
+            except OSError as error:
+                if error.errno in OUT_OF_RESOURCES:
+                    log.warning("can not accept a connection: %s; trying again in %s s", error, BACK_OFF_S)
+                    await trio.sleep(BACK_OFF_S)
+                continue
+            self._admit(sock, peer=address[0], name=name, host=host, advertised=advertised, nursery=nursery)
+
+    def _admit(
+        self,
+        sock: socket.socket,
+        *,
+        peer: str,
+        name: str,
+        host: str,
+        advertised: tuple[str, int] | None,
+        nursery: trio.Nursery,
+    ) -> None:
+        if self._per_address[peer] >= self._overrides.get(peer, self._limit_per_address):
+            log.warning("refused a connection from %s: max.connections.per.ip is reached", peer)
+            sock.close()
+            return
+        sock.setblocking(False)
+        try:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            told = told_address(advertised, host, sock)
+        except OSError:  # gone before it was served
+            sock.close()
+            return
+        connection = Connection(
+            sock, self._broker, listener=name, told=told, peer=peer, max_frame_bytes=self._max_frame_bytes
+        )
+        nursery.start_soon(self._serve, connection)
+
+    async def _serve(self, connection: Connection) -> None:
+        self._open.add(connection)
+        self._per_address[connection.peer] += 1
+        try:
+            await connection.serve()
+        finally:
+            self._open.discard(connection)
+            self._per_address[connection.peer] -= 1
+            if not self._per_address[connection.peer]:
+                del self._per_address[connection.peer]
+
+    async def close_idle(self) -> None:
+        """Close connections on which nothing happened for `connections.max.idle.ms`, until cancelled."""
+        while True:
+            await trio.sleep(max(self._idle_s / 10, 0.05))
+            expired = trio.current_time() - self._idle_s
+            for connection in list(self._open):
+                if connection.last_active < expired and not connection.parked:
+                    log.info("closing the connection from %s: idle", connection.peer)
+                    connection.close()
+
+    def drain(self) -> None:
+        for connection in list(self._open):
+            connection.drain()
+
+
+def parse_overrides(text: str) -> dict[str, int]:
+    """`max.connections.per.ip.overrides`: "host:count,host:count"."""
+    pairs: Iterable[str] = (item.strip() for item in text.split(",") if item.strip())
+    overrides = {}
+    for pair in pairs:
+        host, _, count = pair.rpartition(":")
+        overrides[host] = int(count)
+    return overrides

@@ -1,0 +1,1 @@
+"""The metadata log, and the image of the cluster that replaying it gives."""

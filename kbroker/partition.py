@@ -1,0 +1,191 @@
+"""One replica of a partition on this broker: its log, its place in the cluster, and how far records are visible.
+
+The high watermark is the smallest log end over the in-sync replicas, this broker's own end being the durable one where
+the broker promises durability, else the log's end. Consumers read below it, acks=all waits for it - also where it
+always equals the log's end, so that no code asks whether this is the only node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from kbroker_storage import Appended, Entry, Log, LogConfig, Origin, Removal, StorageError
+from kbroker_wire import ErrorCode
+
+from .config import TopicConfig
+from .errors import Refusal
+from .metadata.image import PartitionImage, TopicImage
+
+
+class Waiter(Protocol):
+    """A parked request that wants to know when something changed at a partition it stands at."""
+
+    def progressed(self, partition: Partition) -> None:
+        """The high watermark rose, or the partition was deleted, went offline or changed its leader epoch."""
+
+
+class Host(Protocol):
+    """What a partition needs of the broker around it."""
+
+    node_id: int
+    synced: bool
+
+    def open_log(self, partition: Partition) -> Log: ...
+    def written(self, partition: Partition, frames: Sequence[tuple[Entry, memoryview]], first: bool) -> None:
+        """`frames` were appended; `first`: the partition's folder is new."""
+
+
+class Partition:
+    __slots__ = (
+        "_host",
+        "_log",
+        "_replica_ends",
+        "config",
+        "deleted",
+        "failure",
+        "high_watermark",
+        "index",
+        "isr",
+        "leader",
+        "leader_epoch",
+        "name",
+        "replicas",
+        "topic_id",
+        "waiters",
+    )
+
+    def __init__(self, topic: TopicImage, index: int, config: TopicConfig, host: Host) -> None:
+        self.name = topic.name
+        self.topic_id = topic.id
+        self.index = index
+        self.config = config
+        self._host = host
+        self._log: Log | None = None
+        self.failure: Exception | None = None  # why this replica is offline; until restart
+        self.deleted = False
+        self.waiters: dict[Waiter, None] = {}  # in the order they came
+        self.high_watermark = 0
+        self._replica_ends: dict[int, int] = {}
+        image = topic.partitions[index]
+        self.leader, self.leader_epoch = image.leader, image.leader_epoch
+        self.replicas, self.isr = image.replicas, image.isr
+
+    def __repr__(self) -> str:
+        return f"<Partition {self.directory} epoch {self.leader_epoch} high watermark {self.high_watermark}>"
+
+    @property
+    def directory(self) -> str:
+        return f"{self.name}-{self.index}"
+
+    @property
+    def is_leader(self) -> bool:
+        return self.leader == self._host.node_id
+
+    @property
+    def opened(self) -> Log | None:
+        """The log if it was opened since the start; asking does not open it."""
+        return self._log
+
+    @property
+    def log(self) -> Log:
+        """Opened on first use. Raises StorageError or OSError, and then on every later use too."""
+        if self._log is None:
+            if self.failure is not None:
+                raise self.failure
+            try:
+                self._log = self._host.open_log(self)
+            except (StorageError, OSError) as error:
+                self.failed(error)
+                raise
+            self._advance()
+        return self._log
+
+    @property
+    def last_stable_offset(self) -> int:
+        """Where read_committed consumers stop: the high watermark, as there are no open transactions."""
+        return self.high_watermark
+
+    def follow(self, image: PartitionImage) -> None:
+        """Take over leader, epoch and replicas from the cluster's metadata."""
+        changed = image.leader_epoch != self.leader_epoch
+        self.leader, self.leader_epoch = image.leader, image.leader_epoch
+        self.replicas, self.isr = image.replicas, image.isr
+        if changed:
+            self._replica_ends.clear()
+            self._wake()
+
+    def configure(self, config: TopicConfig, log_config: LogConfig) -> None:
+        self.config = config
+        if self._log is not None:
+            self._log.config = log_config
+
+    def check_leader(self, known_epoch: int = -1) -> None:
+        """Refuse what only the leader may answer, and a client whose leader epoch is not this one (KIP-320)."""
+        if self.failure is not None:
+            raise Refusal(ErrorCode.KAFKA_STORAGE_ERROR)
+        if not self.is_leader:
+            raise Refusal(ErrorCode.NOT_LEADER_OR_FOLLOWER)
+        if known_epoch not in (-1, self.leader_epoch):
+            raise Refusal(
+                ErrorCode.FENCED_LEADER_EPOCH if known_epoch < self.leader_epoch else ErrorCode.UNKNOWN_LEADER_EPOCH
+            )
+
+    def append(self, frames: Sequence[tuple[Entry, memoryview]], now_ms: int, origin: Origin) -> Appended:
+        """As leader; see `Log.append_leader`. In relaxed mode the records are visible when this returns."""
+        log = self.log
+        first = log.end == 0
+        appended = log.append_leader(frames, self.leader_epoch, now_ms, origin)
+        if not appended.duplicate:
+            self._host.written(self, frames, first)
+            if not self.waits_for_disk:
+                self._advance()
+        return appended
+
+    @property
+    def waits_for_disk(self) -> bool:
+        """Whether records are visible and acknowledged only after a sync: always, or as flush.messages=1 asks."""
+        return self._host.synced or self.config.flush_messages == 1
+
+    def synced(self) -> None:
+        """A sync round has moved the log's durable end."""
+        self._advance()
+
+    def failed(self, error: Exception) -> None:
+        """This replica is offline until restart: nothing above its durable end is served or acknowledged."""
+        self.failure = error
+        self._wake()
+
+    def remove(self, token: str) -> Removal | None:
+        """The topic was deleted: its folder is renamed away with `token`; returns what removes it, if there is one."""
+        self.deleted = True
+        try:
+            return None if self._log is None else self._log.delete(token)
+        finally:
+            self._wake()
+
+    def epoch_at(self, offset: int) -> int:
+        """Leader epoch of the record at `offset`; of the present leader where no record is."""
+        log = self.log
+        return log.epoch_at(offset) if offset < log.end else self.leader_epoch
+
+    def end_for_epoch(self, epoch: int) -> tuple[int, int]:
+        """(epoch, its end offset); (-1, -1) when undefined. The present epoch ends where the log does (KIP-279)."""
+        return (epoch, self.log.end) if epoch == self.leader_epoch else self.log.end_for_epoch(epoch)
+
+    def _advance(self) -> None:
+        log = self._log
+        if log is None:
+            return
+        end = log.durable_end if self.waits_for_disk else log.end
+        if len(self.isr) > 1:
+            me, ends = self._host.node_id, self._replica_ends
+            end = min(end, *(ends.get(node, 0) for node in self.isr if node != me))
+        if end > self.high_watermark:
+            self.high_watermark = end
+            if self.waiters:
+                self._wake()
+
+    def _wake(self) -> None:
+        for waiter in list(self.waiters):
+            waiter.progressed(self)

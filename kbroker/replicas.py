@@ -1,0 +1,240 @@
+"""The partitions that this broker holds, by name and by topic id, kept in step with the metadata image.
+
+A partition costs memory only until somebody uses it: its folder appears with its first record, and after a clean stop
+its log is opened when it is first asked for.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from typing import NamedTuple
+
+from kbroker_storage import Entry, Log, LogConfig, Removal, StorageError
+from kbroker_wire import ErrorCode
+
+from .batches import KAFKA_BATCHES
+from .config import BrokerConfig, TopicConfig
+from .durability import SyncRounds
+from .env import Env
+from .errors import Refusal
+from .folder import DataFolder, Offsets
+from .metadata.image import TOPIC_RESOURCE, Delta, Image, TopicImage
+from .partition import Partition
+
+log = logging.getLogger(__name__)
+
+# What may lie in the page cache unsynced, all partitions together, before the flusher starts a round: a restart after
+# a crash scans at most about this much.
+MAX_UNSYNCED_BYTES = 256 * 1024 * 1024
+
+
+class Topic(NamedTuple):
+    name: str
+    id: bytes
+    partitions: list[Partition]
+
+
+class Replicas:
+    """All partitions of one broker; the `Host` of each."""
+
+    def __init__(self, env: Env, config: BrokerConfig, folder: DataFolder, rounds: SyncRounds) -> None:
+        self.node_id = config.node_id
+        self.synced = config.durability == "synced"
+        self.by_name: dict[str, Topic] = {}
+        self.by_id: dict[bytes, Topic] = {}
+        self.unsynced_bytes = 0
+        self._env, self._config, self._folder, self._rounds = env, config, folder, rounds
+        self._log_configs: dict[TopicConfig, LogConfig] = {}
+        self._clean = folder.clean
+        self._flush: Callable[[], object] = lambda: None
+
+    def __iter__(self) -> Iterator[Partition]:
+        for topic in self.by_name.values():
+            yield from topic.partitions
+
+    def on_unsynced(self, flush: Callable[[], object]) -> None:
+        """Call `flush` when MAX_UNSYNCED_BYTES wait for the disk."""
+        self._flush = flush
+
+    def find(self, name: str, index: int) -> Partition:
+        """Raises Refusal (UNKNOWN_TOPIC_OR_PARTITION)."""
+        topic = self.by_name.get(name)
+        if topic is None or not 0 <= index < len(topic.partitions):
+            raise Refusal(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+        return topic.partitions[index]
+
+    def find_by_id(self, topic_id: bytes, index: int) -> Partition:
+        """Raises Refusal (UNKNOWN_TOPIC_ID, UNKNOWN_TOPIC_OR_PARTITION)."""
+        topic = self.by_id.get(topic_id)
+        if topic is None:
+            raise Refusal(ErrorCode.UNKNOWN_TOPIC_ID)
+        if not 0 <= index < len(topic.partitions):
+            raise Refusal(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+        return topic.partitions[index]
+
+    # -- following the metadata ------------------------------------------------------------------------------------
+
+    def publish(self, image: Image, delta: Delta) -> list[Removal]:
+        """Follow one change; returns the folders to remove, renamed away already."""
+        removals: list[Removal] = []
+        for topic in delta.removed.values():
+            gone = self.by_id.pop(topic.id, None)
+            if gone is not None:
+                self.by_name.pop(gone.name, None)
+                removals += [removal for each in gone.partitions if (removal := self._remove(each)) is not None]
+        for topic_id in delta.topics:
+            self._update(image, image.topics[topic_id])
+        for kind, name in delta.configs:
+            if kind == TOPIC_RESOURCE and name in self.by_name:
+                self._configure(image, self.by_name[name])
+        return removals
+
+    def _topic_config(self, image: Image, name: str) -> TopicConfig:
+        return self._config.topic(image.config(TOPIC_RESOURCE, name))
+
+    def _update(self, image: Image, topic: TopicImage) -> None:
+        known = self.by_id.get(topic.id)
+        if known is None:
+            known = self.by_id[topic.id] = self.by_name[topic.name] = Topic(topic.name, topic.id, [])
+        config = self._topic_config(image, topic.name)
+        for partition, state in zip(known.partitions, topic.partitions, strict=False):
+            partition.follow(state)
+        for index in range(len(known.partitions), len(topic.partitions)):
+            known.partitions.append(Partition(topic, index, config, self))
+
+    def _configure(self, image: Image, topic: Topic) -> None:
+        config = self._topic_config(image, topic.name)
+        for partition in topic.partitions:
+            partition.configure(config, self._log_config(config))
+
+    def _remove(self, partition: Partition) -> Removal | None:
+        if partition.opened is None and self._env.files.exists(self._path(partition)):
+            with suppress(StorageError, OSError):
+                _ = partition.log  # opened so that it is renamed and removed as every other
+        return partition.remove(self._env.new_uuid().hex())
+
+    # -- as host of the partitions ----------------------------------------------------------------------------------
+
+    def written(self, partition: Partition, frames: Sequence[tuple[Entry, memoryview]], first: bool) -> None:
+        if first:
+            self._folder.write_partition_metadata(partition.directory, partition.topic_id)
+        for entry, _ in frames:
+            self.unsynced_bytes += entry.size
+        if partition.waits_for_disk:
+            self._rounds.due(partition)
+        elif self.unsynced_bytes > MAX_UNSYNCED_BYTES:
+            self._flush()
+
+    def open_log(self, partition: Partition) -> Log:
+        key = (partition.name, partition.index)
+        opened = Log.open(
+            self._env.files,
+            self._path(partition),
+            KAFKA_BATCHES,
+            self._log_config(partition.config),
+            recovery_point=self._folder.recovery_points.get(key, 0),
+            log_start=self._folder.log_starts.get(key, 0),
+            clean=self._clean,
+            now_ms=self._env.now_ms(),
+        )
+        for sentence in opened.repaired:
+            log.warning("%s: %s", partition.directory, sentence)
+        if partition.waits_for_disk and opened.durable_end < opened.end:
+            self._rounds.due(partition)  # a recovered tail is synced before the high watermark reaches it
+        return opened
+
+    def _path(self, partition: Partition) -> str:
+        return f"{self._folder.path}/{partition.directory}"
+
+    def _log_config(self, config: TopicConfig) -> LogConfig:
+        found = self._log_configs.get(config)
+        if found is None:
+            found = self._log_configs[config] = LogConfig(
+                segment_bytes=config.segment_bytes,
+                segment_ms=config.segment_ms,
+                segment_jitter_ms=config.segment_jitter_ms,
+                segment_index_bytes=config.segment_index_bytes,
+                index_interval_bytes=config.index_interval_bytes,
+                producer_id_expiration_ms=self._config.int("producer.id.expiration.ms"),
+            )
+        return found
+
+    # -- start and stop ----------------------------------------------------------------------------------------------
+
+    def recover(self) -> None:
+        """Before the port opens: look at every folder of a broker that was not stopped cleanly.
+
+        A folder whose topic is gone, or is another one of the same name, is renamed aside and kept.
+        """
+        for name in self._env.files.entries(self._folder.path):
+            topic, dash, index = name.rpartition("-")
+            if not dash or not index.isdigit():
+                if name.endswith("-delete"):
+                    self._env.files.remove_tree(f"{self._folder.path}/{name}")
+                continue
+            self._recover_folder(name, topic, int(index))
+
+    def _recover_folder(self, directory: str, name: str, index: int) -> None:
+        topic = self.by_name.get(name)
+        if name == "__cluster_metadata":
+            return
+        topic_id = self._folder.topic_id_of(directory)
+        if topic is None or index >= len(topic.partitions) or topic_id not in (None, topic.id):
+            aside = f"{self._folder.path}/{directory}.{self._env.new_uuid().hex()}-stray"
+            log.warning("%s belongs to no topic of this broker; it is kept as %s", directory, aside)
+            self._env.files.rename(f"{self._folder.path}/{directory}", aside)
+            return
+        if self._clean:
+            return
+        try:
+            _ = topic.partitions[index].log
+        except (StorageError, OSError):
+            log.exception("%s can not be recovered; it is offline", directory)
+
+    def flush(self) -> None:
+        """Make everything that is not on disk due in the next sync round."""
+        self.unsynced_bytes = 0
+        for partition in self:
+            opened = partition.opened
+            if opened is not None and opened.durable_end < opened.end and partition.failure is None:
+                self._rounds.due(partition)
+
+    def checkpoints(self) -> tuple[Offsets, Offsets, Offsets]:
+        """(recovery points, log starts, high watermarks); of what was not opened, as they were at the start."""
+        folder = self._folder
+        points: dict[tuple[str, int], int] = {}
+        starts: dict[tuple[str, int], int] = {}
+        marks: dict[tuple[str, int], int] = {}
+        for partition in self:
+            key = (partition.name, partition.index)
+            opened = partition.opened
+            if opened is None:
+                for offsets, old in (
+                    (points, folder.recovery_points),
+                    (starts, folder.log_starts),
+                    (marks, folder.high_watermarks),
+                ):
+                    if key in old:
+                        offsets[key] = old[key]
+            elif opened.end:
+                points[key], marks[key] = opened.durable_end, partition.high_watermark
+                if opened.start:
+                    starts[key] = opened.start
+        return points, starts, marks
+
+    def close(self) -> bool:
+        """At a stop, after the last sync: close every log. Whether all of them are clean."""
+        clean = True
+        for partition in self:
+            opened = partition.opened
+            if opened is None:
+                continue
+            try:
+                clean = clean and opened.durable_end == opened.end and partition.failure is None
+                opened.close(clean=True, sync=False)
+            except (StorageError, OSError):
+                log.exception("%s was not closed cleanly", partition.directory)
+                clean = False
+        return clean
