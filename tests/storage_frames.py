@@ -128,7 +128,16 @@ def build(
     body = b"".join(record(i, timestamps[i] - timestamps[0], value) for i, value in enumerate(values))
     attributes = TRANSACTIONAL * transactional | CONTROL * control
     frame = bytearray(HEADER.size) + body
-    fields = (attributes, len(values) - 1, timestamps[0], max(timestamps), producer, producer_epoch, sequence, len(values))
+    fields = (
+        attributes,
+        len(values) - 1,
+        timestamps[0],
+        max(timestamps),
+        producer,
+        producer_epoch,
+        sequence,
+        len(values),
+    )
     HEADER.pack_into(frame, 0, base_offset, len(frame) - 12, epoch, 2, 0, *fields)
     struct.pack_into(">I", frame, 17, crc32c(frame[21:]))
     return frame

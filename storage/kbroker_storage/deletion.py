@@ -7,7 +7,7 @@ SUFFIX = "-delete"
 
 
 def deleted_name(directory: str, token: str) -> str:
-    """Kafka's name for a log that is being deleted: `<topic>-<partition>.<token>-delete`, cut at the front part's end."""
+    """Kafka's name for a log that is being deleted: `<topic>-<partition>.<token>-delete`, the first part cut."""
     parent, slash, name = directory.rpartition("/")
     suffix = f".{token}{SUFFIX}"
     return f"{parent}{slash}{name[: MAX_NAME_BYTES - len(suffix)]}{suffix}"

@@ -36,7 +36,7 @@ class Epochs:
         return list(zip(self._epochs, self._starts, strict=True))
 
     def assign(self, epoch: int, offset: int) -> bool:
-        """Frames of `epoch` begin at `offset`; whether that was news. Entries that would not lie before it are dropped."""
+        """Frames of `epoch` begin at `offset`; whether that was news. Entries not before it are dropped."""
         if epoch == self.latest or epoch < 0:
             return False
         while self._epochs and (self._epochs[-1] >= epoch or self._starts[-1] >= offset):

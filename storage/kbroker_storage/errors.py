@@ -1,5 +1,6 @@
-# ruff: noqa: N818  named for what happened, as the callers read it
 """What can go wrong in a log, each with the numbers that say where."""
+
+from errno import EDQUOT, ENOSPC
 
 
 class StorageError(Exception):
@@ -30,8 +31,13 @@ class DiskFull(WriteFailed):
     """A WriteFailed for want of space or quota: the same append may work later."""
 
 
+def write_failed(directory: str, error: OSError) -> WriteFailed:
+    """The WriteFailed or DiskFull for a platform's error."""
+    return (DiskFull if error.errno in {ENOSPC, EDQUOT} else WriteFailed)(directory, error)
+
+
 class Poisoned(StorageError):
-    """A sync failed, or a failed write could not be undone: what lies at or above `durable_end` is not to be trusted."""
+    """A sync failed, or a failed write could not be undone: from `durable_end` on nothing is to be trusted."""
 
     def __init__(self, directory: str, durable_end: int, cause: BaseException) -> None:
         super().__init__(f"{directory}: nothing from offset {durable_end} on can be trusted any more: {cause}")

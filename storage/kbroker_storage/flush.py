@@ -1,8 +1,12 @@
-"""What one sync round must do for one log: made on the owner's thread, run in another."""
+"""What is not yet on disk, and what one sync round must do about it.
 
-from collections.abc import Sequence
+A `FlushPlan` is made on the owner's thread, run in another, and brought back. Several may be under way; what the log
+may call durable advances only past the oldest of them.
+"""
 
-from .files import Files, Lease
+from collections.abc import Iterable, Sequence
+
+from .files import File, Files, Lease
 
 
 class FlushPlan:
@@ -43,7 +47,65 @@ class FlushPlan:
         for directory in self.directories:
             self._files.sync_directory(directory)
 
-    def release(self) -> None:
-        """Give the leases back; the log does it."""
-        for lease in self.leases:
-            lease.close()
+
+class Unsynced:
+    """The files and folders of one log that changed since a plan last took them. Dicts serve as ordered sets."""
+
+    __slots__ = ("_directories", "_files", "_paths", "_plans", "files")
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+        self.files: dict[File, None] = {}  # appends write here without a call: `unsynced.files[file] = None`
+        self._paths: dict[str, None] = {}
+        self._directories: dict[str, None] = {}
+        self._plans: list[FlushPlan] = []  # handed out and not yet done, oldest first
+
+    def __bool__(self) -> bool:
+        return bool(self.files or self._paths or self._directories)
+
+    def add_path(self, path: str) -> None:
+        """A file to be synced by name, with the folder that names it."""
+        self._paths[path] = None
+        self.add_directory(path.rpartition("/")[0])
+
+    def add_directory(self, path: str) -> None:
+        self._directories[path] = None
+
+    def forget(self, file: File | None, paths: Iterable[str]) -> None:
+        """These are being removed."""
+        if file is not None:
+            self.files.pop(file, None)
+        for path in paths:
+            self._paths.pop(path, None)
+
+    def plan(self, end: int) -> FlushPlan:
+        """Take all there is into a plan."""
+        leases: list[Lease] = []
+        try:
+            leases.extend(file.lease() for file in self.files)
+        except OSError:
+            release(leases)
+            raise
+        plan = FlushPlan(self._files, end, leases, list(self._paths), list(self._directories))
+        self.files, self._paths, self._directories = {}, {}, {}
+        self._plans.append(plan)
+        return plan
+
+    def done(self, plan: FlushPlan) -> int:
+        """The plan is back. The offset up to which none is missing any more; -1 if an older one is under way."""
+        release(plan.leases)
+        plan.done = True
+        end = -1
+        while self._plans and self._plans[0].done:
+            end = max(end, self._plans.pop(0).end)
+        return end
+
+    def cut(self, offset: int) -> None:
+        """The log was cut: no plan under way may make more than this durable."""
+        for plan in self._plans:
+            plan.end = min(plan.end, offset)
+
+
+def release(leases: Iterable[Lease]) -> None:
+    for lease in leases:
+        lease.close()

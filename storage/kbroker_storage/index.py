@@ -6,14 +6,5 @@ more than `index_interval_bytes` behind the last indexed one (behind the segment
 
 import struct
 
-from .files import Files
-from .sparse import SparseFile
-
-LAYOUT = struct.Struct(">ii")
+LAYOUT = struct.Struct(">ii")  # keys: last offsets relative to the segment's base; values: positions
 ENTRY_BYTES = LAYOUT.size
-SUFFIX = ".index"
-
-
-def offset_index(files: Files, path: str, saved: int = 0) -> SparseFile:
-    """Keys are last offsets relative to the segment's base, values positions in its log file."""
-    return SparseFile(files, path, LAYOUT, saved)

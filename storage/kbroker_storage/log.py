@@ -6,13 +6,10 @@ thread is `FlushPlan.run`.
 """
 
 from bisect import bisect_right
-from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from errno import EDQUOT, ENOSPC
 from typing import NamedTuple
 
-from . import snapshots
 from .config import LogConfig
 from .deletion import Removal, deleted_name
 from .entry import NO_PRODUCER, NO_TIMESTAMP, Buffer, Entry, Format, Origin
@@ -21,24 +18,20 @@ from .epochs import Epochs
 from .errors import (
     Closed,
     Corrupt,
-    DiskFull,
     EpochWentBack,
     FramesTooLarge,
     OffsetOutOfRange,
     Poisoned,
-    StorageError,
     UnexpectedOffset,
-    WriteFailed,
+    write_failed,
 )
 from .files import EMPTY, Files, Slice
-from .flush import FlushPlan
-from .index import ENTRY_BYTES as INDEX_ENTRY_BYTES
-from .producers import REMEMBERED_BATCHES, Batch, Producer, Producers
-from .recovery import Opened, open_segments
-from .segment import MAX_RELATIVE, Segment, file_name
-from .timeindex import ENTRY_BYTES as TIME_ENTRY_BYTES
-
-HISTORY_INDEX_ENTRIES = 256  # how far back a producer's older batches are looked for, in index entries
+from .flush import FlushPlan, Unsynced
+from .history import last_batches
+from .producers import Batch, Producers
+from .recovery import open_segments
+from .segment import Home, Segment
+from .snapshots import Snapshots
 
 
 class Appended(NamedTuple):
@@ -51,10 +44,6 @@ class Appended(NamedTuple):
     duplicate: bool
 
 
-def write_failed(directory: str, error: OSError) -> WriteFailed:
-    return (DiskFull if error.errno in {ENOSPC, EDQUOT} else WriteFailed)(directory, error)
-
-
 class Log:
     """Frames of one format in one folder; the folder comes into being with the first append.
 
@@ -63,7 +52,7 @@ class Log:
     durable_end  everything below is known to be on disk
     epochs       leader epoch history
     producers    idempotent producers' state as of `end`
-    segments     ascending, without gaps but holes may follow a segment's last frame; the last is the active one
+    segments     ascending; the last is the active one, none before the first append
     config       may be replaced at any time
     repaired     what opening had to mend, a sentence each
     poisoned     set once a sync failed or a failed write could not be undone
@@ -73,18 +62,13 @@ class Log:
         "_active",
         "_bases",
         "_closed",
-        "_dirty",
-        "_dirty_directories",
-        "_dirty_paths",
-        "_plans",
         "_snapshots",
+        "_unsynced",
         "config",
-        "directory",
         "durable_end",
         "end",
         "epochs",
-        "files",
-        "format",
+        "home",
         "poisoned",
         "producers",
         "repaired",
@@ -92,26 +76,21 @@ class Log:
         "start",
     )
 
-    def __init__(self, files: Files, directory: str, format: Format, config: LogConfig, start: int = 0) -> None:  # noqa: A002
+    def __init__(self, home: Home, config: LogConfig, start: int = 0) -> None:
         """An empty log that has no folder yet. To find what is on disk, use `open`."""
-        self.files = files
-        self.directory = directory
-        self.format = format
+        self.home = home
         self.config = config
         self.start = self.end = self.durable_end = start
         self.epochs = Epochs()
-        self.producers = Producers(self._history)
+        self.producers = Producers(lambda producer: last_batches(producer, self.segments))
         self.segments: list[Segment] = []
         self.repaired: list[str] = []
         self.poisoned: Poisoned | None = None
         self._bases: list[int] = []
         self._active: Segment | None = None
         self._closed = False
-        self._snapshots: set[int] = set()  # offsets of the producer snapshots on disk
-        self._dirty: dict[Segment, None] = {}  # segments with unsynced frames
-        self._dirty_paths: dict[str, None] = {}
-        self._dirty_directories: dict[str, None] = {}
-        self._plans: list[FlushPlan] = []  # handed out and not yet done, oldest first
+        self._unsynced = Unsynced(home.files)
+        self._snapshots = Snapshots(home.files, home.directory, self._unsynced, set())
 
     @classmethod
     def open(
@@ -131,40 +110,18 @@ class Log:
         clean           it was closed by `close(clean=True)` with a sync: nothing is verified that does not look wrong
         recovery_point  everything below is on disk and whole: what is above gets verified unless `clean`
         log_start       the oldest offset that may be read, if the log still goes back that far
+
+        Raises OSError.
         """
-        log = cls(files, directory, format, config, log_start)
-        opened = open_segments(files, directory, format, config, recovery_point, log_start, clean=clean, now_ms=now_ms)
-        log._adopt(opened, log_start, recovery_point, clean=clean, now_ms=now_ms)
+        home = Home(files, directory, format)
+        log = cls(home, config, log_start)
+        try:
+            log._load(recovery_point, log_start, clean=clean, now_ms=now_ms)
+        except Corrupt as error:  # below the recovery point, or behind what looked like a clean end: verify everything
+            log = cls(home, config, log_start)
+            log.repaired.append(f"{error}: verified the whole log")
+            log._load(0, log_start, clean=False, now_ms=now_ms)
         return log
-
-    def _adopt(self, opened: Opened, log_start: int, recovery_point: int, *, clean: bool, now_ms: int) -> None:
-        self.repaired = opened.repaired
-        self._snapshots = opened.snapshots
-        if not opened.segments:
-            return
-        self.segments = opened.segments
-        self._bases = [segment.base for segment in self.segments]
-        self._active = self.segments[-1]
-        self.end = self._active.end
-        if log_start > self.end:
-            self.repaired.append(f"the log ended at {self.end}, before its start {log_start}: begun anew there")
-            self.restart_at(log_start)
-            return
-        self.start = max(log_start, self._bases[0])
-        whole = clean and not opened.repaired
-        self.durable_end = self.end if whole else max(self.start, min(recovery_point, self.end))
-        if not whole:
-            self._dirty_directories[self.directory] = None
-            for segment in self.segments:
-                if segment.end > self.durable_end:
-                    self._dirty[segment] = None
-        self._load_epochs()
-        self._load_producers(now_ms)
-
-    @property
-    def active(self) -> Segment | None:
-        """Where appends go; None before the first one."""
-        return self._active
 
     # -- appending
 
@@ -173,11 +130,12 @@ class Log:
     ) -> Appended:
         """Give the frames offsets from `end` on, patch them, and write them: all or none.
 
-        frames  as `Format.verify` or `scan` saw them, each with its writable bytes; their memory is free again afterwards
+        frames  at least one, as `Format.verify` or `scan` saw it, each with its writable bytes; their memory is free
+                again afterwards
         epoch   of the leader who appends; not older than the log's newest
 
-        Raises OutOfOrderSequence, InvalidProducerEpoch, EpochWentBack, FramesTooLarge, WriteFailed (DiskFull), Poisoned,
-        Closed; the log is then as it was.
+        Raises OutOfOrderSequence, InvalidProducerEpoch, EpochWentBack, FramesTooLarge, WriteFailed (DiskFull),
+        Poisoned, Closed; the log is then as it was.
         """
         if self.poisoned is not None or self._closed:
             self._refuse()
@@ -191,17 +149,17 @@ class Log:
         nbytes = sum([entry.size for entry, _ in frames])
         if nbytes > self.config.segment_bytes:
             raise FramesTooLarge(nbytes, self.config.segment_bytes)
+        if epoch != self.epochs.latest:
+            self._assign_epoch(epoch, self.end)
         offset = self.end
         placed = []
-        place = self.format.place
+        place = self.home.format.place
         for entry, frame in frames:
             last = offset + entry.last_offset - entry.base_offset
             place(frame, entry, offset, epoch)
             placed.append((entry, frame, offset, last))
             offset = last + 1
-        if epoch != self.epochs.latest:
-            self._assign_epoch(epoch, self.end)
-        return self._write(placed, now_ms)
+        return self._write(placed, nbytes, now_ms)
 
     def append_follower(
         self, frames: Sequence[tuple[Entry, memoryview]], now_ms: int, *, allow_gap: bool = False
@@ -226,7 +184,7 @@ class Log:
         for entry, _, base, _ in placed:
             if entry.epoch != self.epochs.latest:
                 self._assign_epoch(entry.epoch, base)
-        return self._write(placed, now_ms)
+        return self._write(placed, sum([entry.size for entry, _ in frames]), now_ms)
 
     def _check_producers(self, frames: Sequence[tuple[Entry, memoryview]], origin: Origin) -> list[Batch]:
         if len(frames) == 1 and frames[0][0].producer_id == NO_PRODUCER:
@@ -237,49 +195,44 @@ class Log:
             self.producers.check_epoch(entry)
         return []
 
-    def _write(self, placed: Sequence[tuple[Entry, memoryview, int, int]], now_ms: int) -> Appended:
-        """Write placed frames and remember them."""
-        nbytes, newest = 0, NO_TIMESTAMP
-        buffers: list[Buffer] = []
-        for entry, frame, _, _ in placed:
-            nbytes += entry.size
-            if entry.max_timestamp > newest:
-                newest = entry.max_timestamp
-            buffers.append(frame)
+    def _write(self, placed: Sequence[tuple[Entry, memoryview, int, int]], nbytes: int, now_ms: int) -> Appended:
+        """Write placed frames, (entry, bytes, base offset, last offset), and remember them."""
+        newest = max([entry.max_timestamp for entry, _, _, _ in placed])
+        buffers: list[Buffer] = [frame for _, frame, _, _ in placed]
         last = placed[-1][3]
         segment = self._active
-        if segment is None or self._must_roll(segment, nbytes, newest, last, now_ms):
+        if segment is None or segment.should_roll(self.config, nbytes, newest, last, now_ms):
             segment = self._roll(placed[0][2], now_ms)
         try:
             position = segment.store.append(buffers, nbytes)
         except OSError as error:
-            raise self._undo(segment, error) from error
+            self._undo(segment)
+            raise write_failed(self.home.directory, error) from error
         for entry, _, base, last in placed:
             segment.note(position, last, entry.max_timestamp)
             position += entry.size
             if entry.producer_id != NO_PRODUCER:
                 self.producers.record(entry, base, last)
         self.end = last + 1
-        self._dirty[segment] = None
+        self._unsynced.files[segment.store.file] = None
         return Appended(placed[0][2], last, self.start, newest, False)
 
-    def _undo(self, segment: Segment, error: OSError) -> StorageError:
+    def _undo(self, segment: Segment) -> None:
         """After a failed write: cut the file back, or give the log up."""
         try:
             segment.store.undo()
-        except OSError as second:
-            self._poison(second)
-        return write_failed(self.directory, error)
+        except OSError as error:
+            self._poison(error)
 
     def _refuse(self) -> None:
         if self._closed:
-            raise Closed(self.directory)
+            raise Closed(self.home.directory)
         assert self.poisoned is not None
-        raise Poisoned(self.directory, self.durable_end, self.poisoned.cause)
+        raise Poisoned(self.home.directory, self.durable_end, self.poisoned.cause)
 
     def _poison(self, error: BaseException) -> None:
         if self.poisoned is None:
-            self.poisoned = Poisoned(self.directory, self.durable_end, error)
+            self.poisoned = Poisoned(self.home.directory, self.durable_end, error)
 
     def _assign_epoch(self, epoch: int, offset: int) -> None:
         """A new leader epoch, in the file before any frame of it is in the log. Raises WriteFailed."""
@@ -289,37 +242,20 @@ class Log:
                 self._write_epochs()
             except OSError as error:
                 self.epochs = Epochs(before)
-                raise write_failed(self.directory, error) from error
+                raise write_failed(self.home.directory, error) from error
 
     def _write_epochs(self) -> None:
         self._make_directory()
-        path = f"{self.directory}/{EPOCHS_FILE}"
-        self.files.replace(path, self.epochs.render(), sync=False)
-        self._dirty_paths[path] = None
-        self._dirty_directories[self.directory] = None
+        path = self.home.path(EPOCHS_FILE)
+        self.home.files.replace(path, self.epochs.render(), sync=False)
+        self._unsynced.add_path(path)
 
     def _make_directory(self) -> None:
         if self._active is None:
-            for changed in self.files.make_directory(self.directory):
-                self._dirty_directories[changed] = None
+            for changed in self.home.files.make_directory(self.home.directory):
+                self._unsynced.add_directory(changed)
 
     # -- rolling
-
-    def _must_roll(self, segment: Segment, nbytes: int, newest: int, last_offset: int, now_ms: int) -> bool:
-        """Kafka's rule (LogSegment.shouldRoll), except that an empty segment is never rolled."""
-        size = segment.store.size
-        config = self.config
-        if size + nbytes > config.segment_bytes or segment.sealed or last_offset - segment.base > MAX_RELATIVE:
-            return size > 0 or last_offset - segment.base > MAX_RELATIVE
-        if not size:
-            return False
-        first = segment.first_timestamp
-        waited = newest - first if first >= 0 else now_ms - segment.created_ms
-        return (
-            waited > config.segment_ms - config.segment_jitter_ms
-            or len(segment.index) >= config.segment_index_bytes // INDEX_ENTRY_BYTES
-            or len(segment.timeindex) >= config.segment_index_bytes // TIME_ENTRY_BYTES - 1
-        )
 
     def roll(self, now_ms: int) -> None:
         """Begin a new segment at `end`, unless the active one is empty. Raises WriteFailed, Poisoned, Closed."""
@@ -329,64 +265,42 @@ class Log:
             self._roll(self.end, now_ms)
 
     def _roll(self, base: int, now_ms: int) -> Segment:
-        """Begin a segment at `base`. Every step may be repeated, and the log stays whole wherever it fails."""
+        """Begin a segment at `base`. Wherever this fails, the log is whole and the next try begins again."""
         old = self._active
         try:
             self._make_directory()
             if old is not None and old.size:
                 old.save()
                 self.take_snapshot()
-            segment = Segment.create(
-                self.files, self.directory, base, self.format, self.config.index_interval_bytes, now_ms
-            )
-        except OSError as error:
-            raise write_failed(self.directory, error) from error
-        if old is not None:
-            if old.size:
-                old.retire()
-                old.end = base
-                for path in old.index_paths:
-                    self._dirty_paths[path] = None
-            else:
+            elif old is not None:
                 self._drop(old)
+            segment = Segment.create(self.home, base, self.config.index_interval_bytes, now_ms)
+        except OSError as error:
+            raise write_failed(self.home.directory, error) from error
+        if old is not None and old.size:
+            old.retire(base)
+            for path in old.index_paths:
+                self._unsynced.add_path(path)
         self.segments.append(segment)
         self._bases.append(base)
         self._active = segment
-        self._dirty_directories[self.directory] = None
+        self._unsynced.add_directory(self.home.directory)
         return segment
 
     def take_snapshot(self) -> None:
         """Write the producers' state as of `end`; a restart replays only what lies behind it. Raises OSError."""
-        if self.end in self._snapshots or self._active is None:
-            return
-        path = self._snapshot_path(self.end)
-        self.files.replace(path, snapshots.encode(self.producers), sync=False)
-        self._dirty_paths[path] = None
-        self._dirty_directories[self.directory] = None
-        needed = {*self._bases, self.end}
-        for offset in self._snapshots - needed:
-            self.files.remove(self._snapshot_path(offset))
-        self._snapshots = (self._snapshots & needed) | {self.end}
-
-    def _snapshot_path(self, offset: int) -> str:
-        return f"{self.directory}/{file_name(offset, snapshots.SUFFIX)}"
+        if self._active is not None:
+            self._snapshots.write(self.end, self.producers, keep=self._bases)
 
     def _drop(self, segment: Segment) -> None:
         """Forget a segment and remove its files."""
         at = self.segments.index(segment)
         del self.segments[at], self._bases[at]
-        self._dirty.pop(segment, None)
-        for path in segment.index_paths:
-            self._dirty_paths.pop(path, None)
-        self._remove_snapshot(segment.base)
+        self._active = self.segments[-1] if self.segments else None
+        self._unsynced.forget(segment.store.file, segment.index_paths)
+        self._snapshots.remove(segment.base)
         segment.remove()
-        self._dirty_directories[self.directory] = None
-
-    def _remove_snapshot(self, offset: int) -> None:
-        if offset in self._snapshots:
-            self._snapshots.discard(offset)
-            self._dirty_paths.pop(self._snapshot_path(offset), None)
-            self.files.remove(self._snapshot_path(offset))
+        self._unsynced.add_directory(self.home.directory)
 
     # -- reading
 
@@ -397,7 +311,7 @@ class Log:
         end        offset: nothing of the frame that holds it, or behind, is given
 
         Empty when there is nothing between `offset` and `end`. The caller closes the slice. Raises OffsetOutOfRange
-        unless start <= offset <= self.end, Poisoned above what a poisoned log can vouch for, Corrupt.
+        unless start <= offset <= self.end, Poisoned above what a poisoned log can vouch for, Closed, Corrupt.
         """
         if not self.start <= offset <= self.end:
             raise OffsetOutOfRange(offset, self.start, self.end)
@@ -415,7 +329,7 @@ class Log:
         return segment.store.slice(position, nbytes) if nbytes > 0 else EMPTY
 
     def _locate(self, offset: int) -> tuple[Segment, int, int]:
-        """(segment, position, size) of the frame that holds `offset`, or of the next one behind a hole; size 0 at the end."""
+        """(segment, position, size) of the frame that holds `offset` or is the next behind a hole; size 0 at end."""
         segment = self._active
         assert segment is not None
         if offset >= segment.base:
@@ -442,7 +356,7 @@ class Log:
         return max(0, stop - position)
 
     def offset_for_timestamp(self, timestamp: int) -> tuple[int, int, int] | None:
-        """(offset, timestamp, leader epoch) of the first record at or after `timestamp`, in ms; None if there is none."""
+        """(offset, timestamp, leader epoch) of the first record at or after `timestamp`, in ms; None without one."""
         for segment in self.segments:
             if segment.end > self.start and segment.size and segment.newest()[0] >= timestamp:
                 found = segment.find_timestamp(timestamp, self.start)
@@ -454,14 +368,13 @@ class Log:
         """(offset, timestamp, leader epoch) of the newest record, the first if several are as new; None without any."""
         newest, holder = NO_TIMESTAMP, None
         for segment in self.segments:
-            if segment.end > self.start and segment.newest()[0] > newest:
+            if segment.end > self.start and segment.size and segment.newest()[0] > newest:
                 newest, holder = segment.newest()[0], segment
         if holder is None:
             return None
-        position, size = holder.locate(holder.newest()[1])
-        frame = holder.store.frame(position, size)
-        offset, timestamp = self.format.max_timestamp_offset(frame)
-        return offset, timestamp, self.format.scan(frame).epoch
+        frame = holder.store.frame(*holder.locate(holder.newest()[1]))
+        offset, timestamp = self.home.format.max_timestamp_offset(frame)
+        return offset, timestamp, self.home.format.scan(frame).epoch
 
     def end_for_epoch(self, epoch: int) -> tuple[int, int]:
         """Kafka's OffsetForLeaderEpoch: see Epochs.end_of."""
@@ -471,53 +384,33 @@ class Log:
         """The leader epoch that wrote `offset`; -1 if unknown."""
         return self.epochs.at(offset)
 
-    def _history(self, producer: Producer) -> list[Batch]:
-        """The last batches of a producer, oldest first, from the log; as far back as HISTORY_INDEX_ENTRIES reach."""
-        if self._active is None or not producer.batches:
-            return []
-        newest = producer.batches[-1].last_offset
-        if not self.start <= newest < self.end:
-            return []
-        holder, position, _ = self._locate(newest)
-        at = self.segments.index(holder)
-        starts = [(holder, holder.walk_back(position, HISTORY_INDEX_ENTRIES))]
-        if at and not starts[0][1]:
-            older = self.segments[at - 1]
-            starts.insert(0, (older, older.walk_back(older.size, HISTORY_INDEX_ENTRIES)))
-        found: deque[Batch] = deque(maxlen=REMEMBERED_BATCHES)
-        for segment, start in starts:
-            for _, entry in segment.store.scan(start):
-                if entry.last_offset > newest:
-                    break
-                mine = entry.producer_id == producer.producer_id and entry.producer_epoch == producer.epoch
-                if mine and entry.base_sequence >= 0 and not entry.control:
-                    found.append(
-                        Batch(
-                            entry.base_sequence,
-                            entry.last_sequence,
-                            entry.base_offset,
-                            entry.last_offset,
-                            entry.max_timestamp,
-                        )
-                    )
-        return list(found)
-
     # -- cutting
 
     def delete_before(self, offset: int) -> None:
-        """Move the start up to `offset`, and drop the segments that lie wholly below it. Raises OffsetOutOfRange."""
+        """Move the start up to `offset`, and drop the segments that lie wholly below it.
+
+        Raises OffsetOutOfRange beyond `end`, Closed, OSError if a file can not be removed.
+        """
+        if self._closed:
+            self._refuse()
         if offset > self.end:
             raise OffsetOutOfRange(offset, self.start, self.end)
         if offset <= self.start:
             return
         self.start = offset
+        if self.epochs.delete_before(offset):
+            with suppress(OSError):  # the file says more than it need, which the next start sees
+                self._write_epochs()
         while len(self.segments) > 1 and self._bases[1] <= offset:
             self._drop(self.segments[0])
-        if self.epochs.delete_before(offset):
-            self._write_epochs()
 
     def truncate(self, offset: int, now_ms: int = 0) -> None:
-        """Drop all frames with offsets from `offset` on; a frame that holds it goes as well. Below `start`: begin anew there."""
+        """Drop the frames from `offset` on, also the one that holds it; below `start`, begin anew at `offset`.
+
+        now_ms  for the producers that expired meanwhile
+
+        Raises Closed, WriteFailed; the log is poisoned then.
+        """
         if self._closed:
             self._refuse()
         if offset >= self.end or self._active is None:
@@ -525,40 +418,47 @@ class Log:
         if offset < self.start:
             self.restart_at(offset, now_ms)
             return
+        try:
+            self._truncate(offset, now_ms)
+        except OSError as error:
+            self._poison(error)
+            raise write_failed(self.home.directory, error) from error
+
+    def _truncate(self, offset: int, now_ms: int) -> None:
         while len(self.segments) > 1 and self._bases[-1] >= offset:
             self._drop(self.segments[-1])
-        self._active = self.segments[-1]
-        self._active.truncate(offset)
-        self.end = self._active.end
+        segment = self.segments[-1]
+        self._unsynced.files.pop(segment.store.file, None)
+        segment.truncate(offset)
+        self._unsynced.files[segment.store.file] = None
+        self.end = segment.end
         self.start = min(self.start, self.end)
         self._cut_to(self.end)
-        self._dirty[self._active] = None
         if self.epochs.truncate(self.end):
             self._write_epochs()
-        for snapshot in [snapshot for snapshot in self._snapshots if snapshot > self.end]:
-            self._remove_snapshot(snapshot)
+        self._snapshots.remove_above(self.end)
         self._load_producers(now_ms)
 
     def _cut_to(self, offset: int) -> None:
-        """No plan that is under way may make more than this durable."""
         self.durable_end = min(self.durable_end, offset)
-        for plan in self._plans:
-            plan.end = min(plan.end, offset)
+        self._unsynced.cut(offset)
 
     def restart_at(self, offset: int, now_ms: int = 0) -> None:
-        """Drop everything; the log is empty and begins at `offset`."""
+        """Drop everything; the log is empty and begins at `offset`. Raises Closed, WriteFailed; it is poisoned then."""
         if self._closed:
             self._refuse()
-        while self.segments:
-            self._drop(self.segments[-1])
-        for snapshot in list(self._snapshots):
-            self._remove_snapshot(snapshot)
-        self._active = None
-        self._cut_to(offset)
-        self.start = self.end = self.durable_end = offset
-        self.epochs = Epochs()
-        self.producers.clear()
-        self._write_epochs()
+        try:
+            while self.segments:
+                self._drop(self.segments[-1])
+            self._snapshots.remove_above(-1)
+            self._cut_to(offset)
+            self.start = self.end = self.durable_end = offset
+            self.epochs = Epochs()
+            self.producers.clear()
+            self._write_epochs()
+        except OSError as error:
+            self._poison(error)
+            raise write_failed(self.home.directory, error) from error
         self._roll(offset, now_ms)
 
     # -- syncing
@@ -568,30 +468,20 @@ class Log:
 
         The plan must come back, to `flushed` or `flush_failed`. Several may be under way.
         """
-        if not (self._dirty or self._dirty_paths or self._dirty_directories) or self.poisoned is not None:
+        if self.poisoned is not None or not self._unsynced:
             return None
-        leases = [segment.store.file.lease() for segment in self._dirty]
-        plan = FlushPlan(self.files, self.end, leases, list(self._dirty_paths), list(self._dirty_directories))
-        self._dirty, self._dirty_paths, self._dirty_directories = {}, {}, {}
-        self._plans.append(plan)
-        return plan
+        return self._unsynced.plan(self.end)
 
     def flushed(self, plan: FlushPlan) -> None:
         """The plan has run: what it covers is durable, as soon as the plans before it are."""
-        plan.release()
-        plan.done = True
-        while self._plans and self._plans[0].done:
-            end = self._plans.pop(0).end
-            if self.poisoned is None and end > self.durable_end:
-                self.durable_end = end
+        end = self._unsynced.done(plan)
+        if self.poisoned is None and end > self.durable_end:
+            self.durable_end = end
 
     def flush_failed(self, plan: FlushPlan, error: BaseException) -> None:
         """A sync failed: nobody knows what is on disk, and a second sync would not say. The log is poisoned."""
-        plan.release()
-        plan.done = True
         self._poison(error)
-        while self._plans and self._plans[0].done:
-            self._plans.pop(0)
+        self._unsynced.done(plan)
 
     def flush(self) -> None:
         """Sync here and now, blocking. Raises Poisoned if that fails."""
@@ -608,79 +498,107 @@ class Log:
     # -- ending
 
     def close(self, *, clean: bool, sync: bool = True) -> None:
-        """Let everything go; leased slices stay readable. Idempotent.
+        """Let everything go; leased slices stay readable. Idempotent. Raises WriteFailed, Poisoned if `clean` fails.
 
-        clean  write what lets the next `open(clean=True)` start at once: indexes, producers, and a sync unless told not to
+        clean  write what lets the next `open(clean=True)` start at once: indexes, producers, and a sync unless told not
+               to; a poisoned log has nothing clean to write
         """
         if self._closed:
             return
-        if clean and self.poisoned is None and self._active is not None:
-            try:
-                self._active.save()
-                self.take_snapshot()
-            except OSError as error:
-                raise write_failed(self.directory, error) from error
+        try:
+            if clean and self.poisoned is None and self._active is not None:
+                self._settle(sync=sync)
+        finally:
+            self._closed = True
+            for segment in self.segments:
+                segment.close()
+
+    def _settle(self, *, sync: bool) -> None:
+        assert self._active is not None
+        try:
+            self._active.save()
+            self.take_snapshot()
+        except OSError as error:
+            raise write_failed(self.home.directory, error) from error
+        if self._unsynced.files:
             for path in self._active.index_paths:
-                self._dirty_paths[path] = None
-            if sync:
-                self.flush()
-        self._closed = True
-        for segment in self.segments:
-            segment.close()
+                self._unsynced.add_path(path)
+        if sync:
+            self.flush()
 
     def delete(self, token: str) -> Removal:
-        """Rename the folder away, as Kafka does; what is returned removes it, and may run in a thread.
+        """Close, and rename the folder away as Kafka does; what is returned removes it, and may run in a thread.
 
         token  32 hexadecimal digits that make the new name unique
+
+        Raises OSError.
         """
-        self._closed = True
-        for segment in self.segments:
-            segment.close()
-        if not self.files.exists(self.directory):
-            return Removal(self.files, None)
-        renamed = deleted_name(self.directory, token)
-        self.files.rename(self.directory, renamed)
-        return Removal(self.files, renamed)
+        self.close(clean=False)
+        if not self.home.files.exists(self.home.directory):
+            return Removal(self.home.files, None)
+        renamed = deleted_name(self.home.directory, token)
+        self.home.files.rename(self.home.directory, renamed)
+        return Removal(self.home.files, renamed)
 
     # -- opening
 
+    def _load(self, recovery_point: int, log_start: int, *, clean: bool, now_ms: int) -> None:
+        opened = open_segments(
+            self.home, self.config, recovery_point=recovery_point, log_start=log_start, clean=clean, now_ms=now_ms
+        )
+        self.repaired += opened.repaired
+        self._snapshots.offsets = opened.snapshots
+        if not opened.segments:
+            return
+        self.segments = opened.segments
+        self._bases = [segment.base for segment in self.segments]
+        self._active = self.segments[-1]
+        self.end = self._active.end
+        if log_start > self.end:
+            self.repaired.append(f"the log ended at {self.end}, before its start {log_start}: begun anew there")
+            self.restart_at(log_start, now_ms)
+            return
+        self.start = max(log_start, self._bases[0])
+        self.durable_end = self.end
+        if not clean or opened.repaired:
+            self.durable_end = max(self.start, min(recovery_point, self.end))
+            self._unsynced.add_directory(self.home.directory)
+            for segment in self.segments:
+                if segment.end > self.durable_end or segment.active:
+                    self._unsynced.files[segment.store.file] = None
+        self._load_epochs()
+        self._load_producers(now_ms)
+
     def _load_epochs(self) -> None:
-        """From the file, and from the frames behind its last entry if the log did not close cleanly."""
-        path = f"{self.directory}/{EPOCHS_FILE}"
+        """From the file, and from the frames behind the durable end; from all frames if there is no file."""
+        known = self.durable_end
+        entries = []
         try:
-            self.epochs = Epochs.parse(self.files.read(path))
-            known = self.durable_end
+            self.epochs = Epochs.parse(self.home.files.read(self.home.path(EPOCHS_FILE)))
+            entries = self.epochs.entries
         except FileNotFoundError:
-            known = 0
+            known = self.start
         except Corrupt as error:
             self.repaired.append(f"{error}: read anew from the log")
-            known = 0
-        before = self.epochs.entries
+            known = self.start
         self.epochs.truncate(self.end)
-        for entry in self._entries_from(max(known, self.start)):
+        for entry in self._entries_from(known):
             self.epochs.assign(entry.epoch, entry.base_offset)
         self.epochs.delete_before(self.start)
-        if self.epochs.entries != before or not known:
+        if self.epochs.entries != entries:
             with suppress(OSError):  # it can be read from the log again
                 self._write_epochs()
 
     def _load_producers(self, now_ms: int) -> None:
-        """From the newest snapshot that is whole, and from the frames behind it."""
+        """From the newest whole snapshot, and from the frames behind it."""
         self.producers.clear()
-        replay_from = 0
-        for offset in sorted(self._snapshots, reverse=True):
-            try:
-                if offset <= self.end:
-                    for producer in snapshots.decode(self.files.read(self._snapshot_path(offset))):
-                        self.producers.put(producer)
-                    replay_from = offset
-                    break
-            except Corrupt as error:
-                self.repaired.append(f"{self._snapshot_path(offset)}: {error}")
-            except FileNotFoundError:
-                pass
-            self._remove_snapshot(offset)
-        for entry in self._entries_from(max(replay_from, self.start)):
+        known = self.start
+        self._snapshots.remove_above(self.end)
+        for offset, producers in self._snapshots.newest():
+            known = max(offset, self.start)
+            for producer in producers:
+                self.producers.put(producer)
+        for entry in self._entries_from(known):
             if entry.producer_id != NO_PRODUCER:
                 self.producers.record(entry, entry.base_offset, entry.last_offset)
         self.producers.expire(now_ms, self.config.producer_id_expiration_ms)

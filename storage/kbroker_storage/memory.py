@@ -2,7 +2,7 @@
 
 A file is a list of chunks that are written once: appending fills the free end of the last chunk or adds one, cutting
 replaces the last chunk by a copy of its kept part. So a slice is a list of views that stay right for ever, and a
-clone shares the chunks: `MemoryFiles.clone` costs O(files), and each side copies its list of chunks when it next writes.
+clone shares the chunks: `MemoryFiles.clone` costs O(files), and each side copies a list of chunks when it next writes.
 """
 
 import errno
@@ -60,8 +60,8 @@ class MemoryFile:
     def fork(self, files: "MemoryFiles") -> "MemoryFile":
         """A copy with the same bytes, in O(1)."""
         twin = MemoryFile(files, self.path)
-        twin._chunks, twin._starts, twin._size = self._chunks, self._starts, self._size  # noqa: SLF001
-        self._sealed = self._shared = twin._shared = True  # noqa: SLF001
+        twin._chunks, twin._starts, twin._size = self._chunks, self._starts, self._size
+        self._sealed = self._shared = twin._shared = True
         return twin
 
     def append(self, buffers: Sequence[Buffer], nbytes: int, position: int) -> None:

@@ -195,5 +195,5 @@ def check_behind(entry: Entry, epoch: int, last_sequence: int) -> None:
     if entry.producer_epoch < epoch:
         raise InvalidProducerEpoch(entry.producer_id, entry.producer_epoch, epoch)
     expected = following(last_sequence) if entry.producer_epoch == epoch else 0
-    if entry.base_sequence != NO_SEQUENCE and entry.base_sequence != expected:
+    if entry.base_sequence not in {NO_SEQUENCE, expected}:
         raise OutOfOrderSequence(entry.producer_id, entry.producer_epoch, entry.base_sequence, expected)

@@ -1,57 +1,237 @@
-"""Finding a log's segments on disk, and mending what a crash left behind."""
+"""Finding a log's segments on disk, and mending what a crash left behind.
 
+From the recovery point on every frame is verified: checksum, offsets and leader epochs that ascend. What is wrong is
+treated by what follows it:
+
+- nothing valid: a torn tail. It is cut off.
+- a valid frame, in this segment or a later one: damage in the middle. The damaged bytes are copied to a side file,
+  `<segment>.log.<position>.damaged`, and the log goes on with the valid frame, at the offsets it always had. The
+  offsets in between are a hole, as compaction leaves them too; readers step over it. Within a segment the frames
+  behind the damage move to a segment of their own, so that the frames before it stay as and where they are.
+
+Every step may be interrupted and is done again, to the same effect, by the next start. Nothing here refuses to start.
+"""
+
+import re
+from collections.abc import Iterator
 from typing import NamedTuple
 
-from . import index, snapshots, timeindex
 from .config import LogConfig
-from .entry import Format
+from .entry import FRAME_HEAD_BYTES, Entry
 from .errors import Corrupt
-from .files import Files
-from .segment import LOG_SUFFIX, Segment
+from .files import File
+from .naming import DAMAGED, DELETED, INDEX, LOG, SNAPSHOT, TEMPORARY, TIME_INDEX, file_name, offsets_named
+from .segment import MAX_RELATIVE, Home, Segment
+from .store import Store
 
-NAME_DIGITS = 20
+COPY_BYTES = 1 << 20
+SEARCH_BYTES = 1 << 22
+NOT_ZERO = re.compile(rb"[^\0]")
+NEAR_OFFSETS_BITS = 24  # a frame behind damage is looked for among the next 2**24 offsets at least
 
 
 class Opened(NamedTuple):
-    """A log's segments, the last one ready for appends; offsets of its producer snapshots; what was mended."""
+    """A log's segments, the last one active; offsets of its producer snapshots; what was mended, a sentence each."""
 
     segments: list[Segment]
     snapshots: set[int]
     repaired: list[str]
 
 
-def offsets_named(entries: dict[str, int], suffix: str) -> list[int]:
-    """The offsets in names of 20 digits and `suffix`, ascending."""
-    length = NAME_DIGITS + len(suffix)
-    return sorted(
-        int(name[:NAME_DIGITS])
-        for name in entries
-        if len(name) == length and name.endswith(suffix) and name[:NAME_DIGITS].isdecimal()
-    )
-
-
 def open_segments(
-    files: Files,
-    directory: str,
-    format: Format,  # noqa: A002
-    config: LogConfig,
-    recovery_point: int,
-    log_start: int,
-    *,
-    clean: bool,
-    now_ms: int,
+    home: Home, config: LogConfig, *, recovery_point: int, log_start: int, clean: bool, now_ms: int
 ) -> Opened:
-    """Nothing if the folder does not exist or holds no segment."""
+    """Nothing if the folder does not exist or holds no segment. Raises OSError."""
     try:
-        entries = files.entries(directory)
+        entries = home.files.entries(home.directory)
     except FileNotFoundError:
         return Opened([], set(), [])
-    bases = offsets_named(entries, LOG_SUFFIX)
-    opened = Opened([], set(offsets_named(entries, snapshots.SUFFIX)), [])
+    bases = remove_leftovers(home, entries, log_start)
+    segments = []
     for at, base in enumerate(bases):
-        end = bases[at + 1] if at + 1 < len(bases) else base
-        size = entries[f"{base:0{NAME_DIGITS}d}{LOG_SUFFIX}"]
-        opened.segments.append(Segment(files, directory, base, format, size, end, config.index_interval_bytes, now_ms))
-    if opened.segments:
-        opened.segments[-1].load_tail()
-    return opened
+        end = bases[at + 1] if at + 1 < len(bases) else None
+        size = entries[file_name(base, LOG)]
+        segments.append(Segment(home, base, config.index_interval_bytes, now_ms, size=size, end=end))
+    taken = set(offsets_named(entries, SNAPSHOT))
+    if segments and clean:
+        try:
+            segments[-1].load_tail()
+        except Corrupt as error:
+            recovery = Recovery(home, config.index_interval_bytes, now_ms)
+            recovery.repaired.append(f"{home.directory} was closed cleanly, but: {error}")
+            return Opened(recovery.run(segments, segments[-1].base), taken, recovery.repaired)
+    elif segments:
+        recovery = Recovery(home, config.index_interval_bytes, now_ms)
+        return Opened(recovery.run(segments, recovery_point), taken, recovery.repaired)
+    return Opened(segments, taken, [])
+
+
+def remove_leftovers(home: Home, entries: dict[str, int], log_start: int) -> list[int]:
+    """Remove what an interrupted step left, and the segments below the log's start. The bases that remain."""
+    bases = offsets_named(entries, LOG)
+    while len(bases) > 1 and bases[1] <= log_start:
+        base = bases.pop(0)
+        for suffix in (LOG, INDEX, TIME_INDEX, SNAPSHOT):
+            home.files.remove(home.path(file_name(base, suffix)))
+            entries.pop(file_name(base, suffix), None)
+    names = {file_name(base, "") for base in bases}
+    for name in entries:
+        stem, dot, suffix = name.partition(".")
+        orphan = dot + suffix in {INDEX, TIME_INDEX} and stem not in names
+        if orphan or name.endswith((TEMPORARY, DELETED)):
+            home.files.remove(home.path(name))
+    return bases
+
+
+class Recovery:
+    """One log's recovery. `expected` and `epoch` are what the next frame's offset and leader epoch may not be below."""
+
+    def __init__(self, home: Home, interval: int, now_ms: int) -> None:
+        self._home = home
+        self._interval = interval
+        self._now_ms = now_ms
+        self._expected = 0
+        self._epoch = -1
+        self.repaired: list[str] = []
+
+    def run(self, segments: list[Segment], recovery_point: int) -> list[Segment]:
+        """The segments as they are now: those that reach beyond the recovery point are verified, the last is active."""
+        recovered = []
+        while segments:
+            segment = segments.pop(0)
+            limit = segments[0].base if segments else None
+            if limit is None or limit > recovery_point:
+                behind = self._recover(segment, max(recovery_point, segment.base), limit)
+                if behind is not None:
+                    segments.insert(0, behind)
+                    limit = behind.base
+                    if limit == segment.base:  # nothing lay before the damage: the new one took the file's name
+                        continue
+                if limit is not None:
+                    segment.save()
+                    segment.retire(limit)
+            recovered.append(segment)
+        return recovered
+
+    def _recover(self, segment: Segment, offset: int, limit: int | None) -> Segment | None:
+        """Verify one segment from `offset` on. The segment to go on with, if frames behind damage became one.
+
+        limit  the next segment's base
+        """
+        file_size = segment.rewind(offset)
+        self._expected = segment.end
+        try:
+            for position, entry in segment.store.verified(segment.size, file_size):
+                self._require_order(segment, position, entry, file_size, limit)
+                segment.take(position, entry)
+                self._expected, self._epoch = entry.last_offset + 1, max(self._epoch, entry.epoch)
+        except Corrupt as error:
+            return self._mend(segment, file_size, limit, error)
+        return None
+
+    def _require_order(self, segment: Segment, position: int, entry: Entry, file_size: int, limit: int | None) -> None:
+        """Offset and epoch are not under the checksum: they must ascend, and may jump only if the next frame agrees."""
+        fits = self._fits(segment, entry, limit)
+        if fits and (entry.base_offset != self._expected or entry.epoch != self._epoch):
+            after = segment.store.holds_frame(position + entry.size, file_size)
+            if after is not None and self._fits(segment, after, limit):
+                fits = after.base_offset > entry.last_offset and after.epoch >= entry.epoch
+        if not fits:
+            raise Corrupt(
+                f"{segment.path} at {position}: offsets {entry.base_offset} to {entry.last_offset}"
+                f" of epoch {entry.epoch} do not follow offset {self._expected - 1} of epoch {self._epoch}"
+            )
+
+    def _fits(self, segment: Segment, entry: Entry, limit: int | None) -> bool:
+        end = segment.base + MAX_RELATIVE if limit is None else limit
+        return self._expected <= entry.base_offset <= entry.last_offset < end and entry.epoch >= self._epoch
+
+    def _mend(self, segment: Segment, file_size: int, limit: int | None, error: Corrupt) -> Segment | None:
+        """The frame at `segment.size` is wrong: cut it off, having set aside what must not be lost."""
+        position = segment.size
+        found = self._next_valid(segment, position, file_size, limit)
+        if found is None and limit is None:
+            self.repaired.append(
+                f"{error}: cut {file_size - position} bytes off the end, the log ends at {segment.end}"
+            )
+            segment.store.undo()
+            return None
+        valid_at, entry = found if found is not None else (file_size, None)
+        aside = f"{segment.path}.{position}{DAMAGED}"
+        copy(segment.store.file, position, valid_at, self._home.files.open(aside, create=True))
+        self.repaired.append(f"{error}: set {valid_at - position} bytes aside as {aside}")
+        behind = None
+        if entry is not None:
+            behind = self._split_off(segment, valid_at, file_size, entry.base_offset)
+        self._home.files.sync_directory(self._home.directory)
+        if behind is None or behind.base != segment.base:
+            segment.store.undo()
+        return behind
+
+    def _split_off(self, segment: Segment, position: int, end: int, base: int) -> Segment:
+        """Make the bytes from `position` on a segment of its own."""
+        files = self._home.files
+        path = self._home.path(file_name(base, LOG))
+        copy(segment.store.file, position, end, files.open(path + TEMPORARY, create=True))
+        segment.store.file.close()
+        files.rename(path + TEMPORARY, path)
+        return Segment(self._home, base, self._interval, self._now_ms, size=end - position)
+
+    def _next_valid(self, segment: Segment, position: int, end: int, limit: int | None) -> tuple[int, Entry] | None:
+        """The next frame behind `position` that is whole, right, and may follow."""
+        store = segment.store
+        for candidate in self._candidates(store, position, end):
+            entry = store.holds_frame(candidate, end)
+            if entry is not None and self._fits(segment, entry, limit):
+                return candidate, entry
+        return None
+
+    def _candidates(self, store: Store, position: int, end: int) -> Iterator[int]:
+        """Where a frame may begin: behind the damaged one if its length is right, else wherever an offset may stand."""
+        header = store.format.header_bytes
+        damaged = store.file.read(position, header)
+        try:
+            size = store.format.scan(damaged).size
+            if position + size < end:
+                yield position + size
+        except Corrupt:
+            pass
+        prefix = self._expected >> NEAR_OFFSETS_BITS
+        marks = [value.to_bytes(8 - NEAR_OFFSETS_BITS // 8, "big") for value in (prefix, prefix + 1)]
+        start = position + 1
+        while start + header <= end:
+            window = store.file.read(start, min(SEARCH_BYTES, end - start))
+            for at in offsets_in(window, marks, header):
+                try:
+                    store.format.scan(window, at)
+                except Corrupt:
+                    continue
+                yield start + at
+            start += max(1, len(window) - header + 1)
+
+
+def offsets_in(window: bytes, marks: list[bytes], header: int) -> Iterator[int]:
+    """Positions in `window`, with a whole header behind them, where a mark stands; runs of zeros are skipped."""
+    last = len(window) - header
+    found = {mark: window.find(mark) for mark in marks}
+    while at_hand := [position for position in found.values() if 0 <= position <= last]:
+        at = min(at_hand)
+        if any(window[at : at + FRAME_HEAD_BYTES]):
+            yield at
+            at += 1
+        else:  # offset 0 and length 0: go on where the next byte that is not zero can be part of a length
+            nonzero = NOT_ZERO.search(window, at)
+            at = max(at + 1, (len(window) if nonzero is None else nonzero.start()) - FRAME_HEAD_BYTES + 1)
+        found = {mark: window.find(mark, at) if 0 <= position < at else position for mark, position in found.items()}
+
+
+def copy(source: File, start: int, end: int, target: File) -> None:
+    """Copy a range into `target`, replacing what it held, and sync it. Raises OSError."""
+    target.truncate(0)
+    at = start
+    while at < end:
+        data = source.read(at, min(COPY_BYTES, end - at))
+        target.append([data], len(data), at - start)
+        at += len(data)
+    target.sync()
+    target.close()

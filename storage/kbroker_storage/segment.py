@@ -10,101 +10,100 @@ followed, both are rebuilt from the headers.
 from array import array
 from bisect import bisect_left
 from contextlib import suppress
-from typing import Final
+from typing import Final, NamedTuple
 
 from . import index, timeindex
+from .config import LogConfig
 from .entry import NO_TIMESTAMP, Entry, Format
 from .errors import Corrupt
 from .files import Files
-from .sparse import SparseFile
+from .indexes import Indexes, index_paths
+from .naming import LOG, file_name
 from .store import Store
 
-LOG_SUFFIX: Final = ".log"
 RECENT_FRAMES: Final = 512  # most frames in the table of the newest: 4 KiB
 LONG_WALK_FRAMES: Final = 4096  # a look-up that walks so far has been given an index with entries missing
 MAX_RELATIVE: Final = 2**31 - 1  # index entries hold offsets relative to the base, in 31 bits
 
 
-def file_name(base: int, suffix: str) -> str:
-    return f"{base:020d}{suffix}"
+class Home(NamedTuple):
+    """Where a log lives, and what its frames are."""
+
+    files: Files
+    directory: str
+    format: Format
+
+    def path(self, name: str) -> str:
+        return f"{self.directory}/{name}"
 
 
 class Segment:
     """Frames with offsets from `base` up to `end` (exclusive). Positions are bytes in the log file.
 
-    max_timestamp         ms, the newest of all frames; with max_timestamp_offset, the last offset of the first such frame.
-                          Known for the active segment; `newest` finds them for any
-    first_timestamp       ms, of the first frame, -1 if unknown or none: where rolling by time counts from
+    active           appends go here; else what `note` gathered is not kept
+    sealed           no more appends: bytes behind the end were cut away while a reader had them leased
+    first_timestamp  ms, of the first frame, -1 if unknown or none: what rolling by time counts from
+    created_ms       the clock's time when it was created or opened: what it counts from without timestamps
     """
 
     __slots__ = (
-        "_files",
-        "_index",
+        "_home",
         "_indexed",
+        "_indexes",
         "_lasts",
+        "_newest",
+        "_newest_offset",
         "_path",
         "_rebuilt",
         "_recent_from",
         "_starts",
-        "_timeindex",
         "active",
         "base",
         "created_ms",
         "end",
         "first_timestamp",
         "index_interval_bytes",
-        "max_timestamp",
-        "max_timestamp_offset",
         "sealed",
         "store",
     )
 
     def __init__(
-        self,
-        files: Files,
-        directory: str,
-        base: int,
-        format: Format,
-        size: int,
-        end: int,
-        interval: int,
-        now_ms: int,  # noqa: A002
+        self, home: Home, base: int, interval: int, now_ms: int, *, size: int = 0, end: int | None = None
     ) -> None:
-        """A segment whose log file exists; `size` and `end` as the caller knows them."""
-        self._files = files
-        self._path = f"{directory}/{file_name(base, '')}"
+        """A segment whose log file exists. `end`: the next segment's base, if there is one.
+
+        interval  config.index_interval_bytes
+        """
+        self._home = home
+        self._path = home.path(file_name(base, ""))
         self.base = base
-        self.end = end
-        self.store = Store(files.open(self._path + LOG_SUFFIX), format, size)
+        self.end = base if end is None else end
+        self.store = Store(home.files.open(self._path + LOG), home.format, size)
         self.index_interval_bytes = interval
         self.created_ms = now_ms
-        self.first_timestamp = NO_TIMESTAMP
-        self.max_timestamp = NO_TIMESTAMP
-        self.max_timestamp_offset = base
         self.active = False
-        self.sealed = False  # no more appends: a reader may hold bytes that were cut away behind the end
-        self._index: SparseFile | None = None
-        self._timeindex: SparseFile | None = None
-        self._indexed = 0  # position of the last indexed frame
+        self.sealed = False
+        self.first_timestamp = NO_TIMESTAMP
+        self._indexes: Indexes | None = None
         self._rebuilt = False
-        self._recent_from = 0  # relative offsets from here on are in the table
-        self._lasts = array("I")  # last offsets of the newest frames, relative to the base
-        self._starts = array("I")  # their positions
+        self._indexed = 0  # position of the last indexed frame
+        self._newest = NO_TIMESTAMP  # of all frames: a closed segment's is looked up when it is asked for
+        self._newest_offset = base
+        self._lasts = array("I")  # the newest frames' last offsets, relative to the base ...
+        self._starts = array("I")  # ... their positions ...
+        self._recent_from = 0  # ... and the relative offset that they cover the segment from
 
     @classmethod
-    def create(cls, files: Files, directory: str, base: int, format: Format, interval: int, now_ms: int) -> "Segment":  # noqa: A002
-        """A new, empty segment; leftovers under its name are emptied."""
-        path = f"{directory}/{file_name(base, '')}"
-        for suffix in (index.SUFFIX, timeindex.SUFFIX):
-            files.remove(path + suffix)
-        file = files.open(path + LOG_SUFFIX, create=True)
+    def create(cls, home: Home, base: int, interval: int, now_ms: int) -> "Segment":
+        """A new, empty, active segment; leftovers under its name are emptied. Raises OSError."""
+        path = home.path(file_name(base, ""))
+        file = home.files.open(path + LOG, create=True)
         if file.size():
             file.truncate(0)
-        file.close()
-        segment = cls(files, directory, base, format, 0, base, interval, now_ms)
+        segment = cls(home, base, interval, now_ms)
+        segment.store.file = file
         segment.active = True
-        segment._index = index.offset_index(files, path + index.SUFFIX)
-        segment._timeindex = timeindex.time_index(files, path + timeindex.SUFFIX)
+        segment._indexes = Indexes.create(home.files, path)
         return segment
 
     @property
@@ -114,40 +113,34 @@ class Segment:
     @property
     def path(self) -> str:
         """Of the log file."""
-        return self._path + LOG_SUFFIX
+        return self._path + LOG
 
     @property
     def index_paths(self) -> tuple[str, str]:
-        return self._path + index.SUFFIX, self._path + timeindex.SUFFIX
+        return index_paths(self._path)
 
     @property
-    def index(self) -> SparseFile:
-        if self._index is None:
-            self._load_indexes()
-        assert self._index is not None
-        return self._index
-
-    @property
-    def timeindex(self) -> SparseFile:
-        if self._timeindex is None:
-            self._load_indexes()
-        assert self._timeindex is not None
-        return self._timeindex
+    def indexes(self) -> Indexes:
+        """Loaded when first needed, rebuilt if the files are missing or do not look right."""
+        if self._indexes is None:
+            self._indexes = Indexes.load(self._home.files, self._path)
+            if not self._indexes.plausible(self.size):
+                self.rebuild()
+        return self._indexes
 
     # -- writing
 
     def note(self, position: int, last_offset: int, timestamp: int) -> None:
         """Take up the frame that was just written at `position`, the last in the file."""
         relative = last_offset - self.base
-        if timestamp > self.max_timestamp:
-            self.max_timestamp = timestamp
-            self.max_timestamp_offset = last_offset
+        if timestamp > self._newest:
+            self._newest = timestamp
+            self._newest_offset = last_offset
         if position - self._indexed > self.index_interval_bytes:
-            self.index.append(relative, position)
-            self._note_time()
+            indexes = self.indexes
+            indexes.add_time(self._newest, self._newest_offset - self.base)
+            indexes.add(relative, position)
             self._indexed = position
-            if self.index.full:
-                self._spill()
         elif not position:
             self.first_timestamp = timestamp
         lasts = self._lasts
@@ -159,42 +152,49 @@ class Segment:
             del self._starts[: RECENT_FRAMES // 2]
         self.end = last_offset + 1
 
-    def _spill(self) -> None:
-        """Move waiting entries to the files, the time index first: the offset index may never reach further than it."""
-        with suppress(OSError):  # a file that can be rebuilt is no reason to fail an append; `save` will tell
-            self.timeindex.save()
-            self.index.save()
+    def should_roll(self, config: LogConfig, nbytes: int, newest: int, last_offset: int, now_ms: int) -> bool:
+        """Whether an append goes to a new segment: Kafka's rule (LogSegment.shouldRoll), but never for an empty one.
 
-    def _note_time(self) -> None:
-        last = self.timeindex.last()
-        if self.max_timestamp > (NO_TIMESTAMP if last is None else last[0]):
-            self.timeindex.append(self.max_timestamp, self.max_timestamp_offset - self.base)
+        nbytes, newest, last_offset  of the append: its size, newest timestamp in ms, last offset
+        """
+        if last_offset - self.base > MAX_RELATIVE:
+            return True
+        size = self.store.size
+        if not size:
+            return False
+        first = self.first_timestamp
+        waited = newest - first if first >= 0 else now_ms - self.created_ms
+        return (
+            size + nbytes > config.segment_bytes
+            or waited > config.segment_ms - config.segment_jitter_ms
+            or self.sealed
+            or len(self.indexes.offsets) >= config.segment_index_bytes // index.ENTRY_BYTES
+            or len(self.indexes.times) >= config.segment_index_bytes // timeindex.ENTRY_BYTES - 1
+        )
 
     def save(self) -> None:
-        """Write both indexes as far as they are in memory, with the newest timestamp. Raises OSError; may be repeated."""
-        self._note_time()
-        self.timeindex.save()
-        self.index.save()
+        """Write what of both indexes is in memory, and the newest timestamp. Raises OSError; may be repeated."""
+        self.indexes.add_time(self._newest, self._newest_offset - self.base)
+        self.indexes.save()
 
-    def retire(self) -> None:
-        """The segment was rolled: forget what only the active one needs."""
+    def retire(self, end: int) -> None:
+        """The next segment begins at `end`: forget what only the active one needs."""
         self.active = False
+        self.end = end
         self._lasts, self._starts = array("I"), array("I")
-        self._recent_from = MAX_RELATIVE + 1
 
     def close(self) -> None:
         """Let the descriptors go."""
         self.store.file.close()
-        for sparse in (self._index, self._timeindex):
-            if sparse is not None:
-                sparse.close()
+        if self._indexes is not None:
+            self._indexes.close()
 
     def remove(self) -> None:
         """Remove the files; leased readers go on."""
         self.close()
         self.store.file.remove()
         for path in self.index_paths:
-            self._files.remove(path)
+            self._home.files.remove(path)
 
     # -- looking up
 
@@ -223,31 +223,26 @@ class Segment:
 
     def _walk_to(self, offset: int) -> tuple[int, int]:
         """Raises Corrupt if what the index points at is not the frame it names."""
-        found = self.index.floor(offset - self.base)
-        start = 0
-        if found is not None:
-            start = found[1]
-            if self.store.entry(start).last_offset - self.base != found[0]:
+        found = self.indexes.offsets.floor(offset - self.base)
+        start = 0 if found is None else found[1]
+        for walked, (position, entry) in enumerate(self.store.scan(start)):
+            if not walked and found is not None and entry.last_offset - self.base != found[0]:
                 raise Corrupt(f"{self._path}: index entry {found} is wrong")
-        walked = 0
-        for position, entry in self.store.scan(start):
             if entry.last_offset >= offset:
                 return position, entry.size
-            walked += 1
             if walked == LONG_WALK_FRAMES and not self._rebuilt:
-                raise Corrupt(f"{self._path}: index lacks entries behind {start}")
+                raise Corrupt(f"{self._path}: the index lacks entries behind {start}")
         return self.store.size, 0
 
     def newest(self) -> tuple[int, int]:
-        """(timestamp, last offset of its frame) of the newest frame; (-1, base) if none has a timestamp."""
-        if self.max_timestamp == NO_TIMESTAMP and self.size:
-            last = self.timeindex.last()
+        """(timestamp, last offset) of the newest frame, the first of several; (-1, base) without timestamps."""
+        if self._newest == NO_TIMESTAMP and self.size and not self.active:
+            last = self.indexes.times.last()
             if last is None or not self._time_entry_holds(*last):
                 self.rebuild()
-                last = self.timeindex.last()
-            if last is not None and last[0] > self.max_timestamp:
-                self.max_timestamp, self.max_timestamp_offset = last[0], self.base + last[1]
-        return self.max_timestamp, self.max_timestamp_offset
+            else:
+                self._newest, self._newest_offset = last[0], self.base + last[1]
+        return self._newest, self._newest_offset
 
     def _time_entry_holds(self, timestamp: int, relative: int) -> bool:
         """Whether a time index entry says of its frame what the log says."""
@@ -259,10 +254,10 @@ class Segment:
 
     def find_timestamp(self, timestamp: int, first_offset: int) -> tuple[int, int, int] | None:
         """(offset, timestamp, leader epoch) of the first record at or after `timestamp` and from `first_offset` on."""
-        found = self.timeindex.floor(timestamp)
+        found = self.indexes.times.floor(timestamp)
         if found is not None and not self._time_entry_holds(*found):
             self.rebuild()
-            found = self.timeindex.floor(timestamp)
+            found = self.indexes.times.floor(timestamp)
         offset = first_offset if found is None else max(first_offset, self.base + found[1])
         for position, entry in self.store.scan(self.locate(offset)[0]):
             if entry.max_timestamp >= timestamp:
@@ -272,36 +267,19 @@ class Segment:
                     return record[0], record[1], entry.epoch
         return None
 
-    # -- opening
+    def walk_back(self, position: int, entries: int) -> int:
+        """The position of a frame about `entries` index entries before `position`; 0 if there are not so many."""
+        offsets = self.indexes.offsets
+        low, high = 0, len(offsets)
+        while low < high:
+            middle = (low + high) // 2
+            if offsets[middle][1] <= position:
+                low = middle + 1
+            else:
+                high = middle
+        return offsets[low - entries][1] if low > entries else 0
 
-    def _load_indexes(self) -> None:
-        """Take both index files if they are plausible; else rebuild them."""
-        index_path, time_path = self.index_paths
-        offsets = self._saved_entries(index_path, index.ENTRY_BYTES)
-        times = self._saved_entries(time_path, timeindex.ENTRY_BYTES)
-        self._index = index.offset_index(self._files, index_path, max(0, offsets))
-        self._timeindex = timeindex.time_index(self._files, time_path, max(0, times))
-        if offsets < 0 or times < 0 or not self._plausible():
-            self.rebuild()
-
-    def _saved_entries(self, path: str, entry_bytes: int) -> int:
-        """-1 if there is no such file, or it ends within an entry."""
-        try:
-            file = self._files.open(path)
-            size = file.size()
-            file.close()
-        except FileNotFoundError:
-            return -1
-        return -1 if size % entry_bytes else size // entry_bytes
-
-    def _plausible(self) -> bool:
-        """A cheap probe: the last entries lie within the log, the first ones below them."""
-        last, first = self.index.last(), self.index[0] if len(self.index) else None
-        if last is not None and first is not None:
-            if not 0 <= first[0] <= last[0] or not 0 <= first[1] <= last[1] or last[1] >= self.size:
-                return False
-        newest = self.timeindex.last()
-        return newest is None or (newest[0] >= 0 and newest[1] >= 0)
+    # -- opening, cutting, mending
 
     def load_tail(self) -> None:
         """Make this the active segment: walk the frames behind the last index entry.
@@ -315,100 +293,101 @@ class Segment:
             self.rebuild()
 
     def _walk_tail(self) -> None:
-        last = self.index.last()
-        if last is None:
-            self._restart_walk(0)
-        else:
-            entry = self.store.entry(last[1])
-            if entry.last_offset - self.base != last[0]:
-                raise Corrupt(f"{self._path}: index entry {last} is wrong")
-            self._restart_walk(last[1], entry)
-        self._take_up(self._indexed)
-        if self._indexed:
-            self.first_timestamp = self.store.entry(0).max_timestamp
-        newest = self.timeindex.last()
+        self._resume_walk()
+        for position, entry in self.store.scan(self._indexed):
+            self.note(position, entry.last_offset, entry.max_timestamp)
+        newest = self.indexes.times.last()
         if newest is None:
             return
         if not self._time_entry_holds(*newest):
             raise Corrupt(f"{self._path}: time index entry {newest} is wrong")
-        if newest[0] >= self.max_timestamp:
-            self.max_timestamp, self.max_timestamp_offset = newest[0], self.base + newest[1]
+        if newest[0] >= self._newest:
+            self._newest, self._newest_offset = newest[0], self.base + newest[1]
+
+    def _resume_walk(self) -> None:
+        """Stand before the frame of the last index entry, or at the start. Raises Corrupt if it is not that frame."""
+        last = self.indexes.offsets.last()
+        if last is None:
+            self._restart_walk(0)
+            return
+        entry = self.store.entry(last[1])
+        if entry.last_offset - self.base != last[0]:
+            raise Corrupt(f"{self._path}: index entry {last} is wrong")
+        self._restart_walk(last[1], entry)
+        self.first_timestamp = self.store.entry(0).max_timestamp
 
     def _restart_walk(self, position: int, entry: Entry | None = None) -> None:
         """Forget all that `note` gathered; the frame at `position` (its entry, unless it is the first) comes next."""
         self._lasts, self._starts = array("I"), array("I")
         self._recent_from = 0 if entry is None else entry.base_offset - self.base
         self._indexed = position
-        self.end = self.base if entry is None else entry.base_offset
-        self.max_timestamp, self.max_timestamp_offset = NO_TIMESTAMP, self.base
+        self._newest, self._newest_offset = NO_TIMESTAMP, self.base
         self.first_timestamp = NO_TIMESTAMP
-
-    def _take_up(self, position: int) -> None:
-        for at, entry in self.store.scan(position):
-            self.note(at, entry.last_offset, entry.max_timestamp)
+        if self.active:
+            self.end = self.base if entry is None else entry.base_offset
 
     def rebuild(self) -> None:
         """Make both indexes anew from the headers. Raises Corrupt if the log itself is damaged."""
-        closed_end = self.end
-        index_path, time_path = self.index_paths
-        for sparse in (self._index, self._timeindex):
-            if sparse is not None:
-                sparse.remove()
-        self._index = index.offset_index(self._files, index_path)
-        self._timeindex = timeindex.time_index(self._files, time_path)
+        end = self.end
+        if self._indexes is not None:
+            self._indexes.close()
+        self._indexes = Indexes.create(self._home.files, self._path)
         self._rebuilt = True
         self._restart_walk(0)
-        self._take_up(0)
+        for position, entry in self.store.scan():
+            self.note(position, entry.last_offset, entry.max_timestamp)
         if not self.active:
-            self.end = closed_end
-            self.retire()
+            self.retire(end)
             with suppress(OSError):  # they go on waiting in memory
                 self.save()
 
-    def trim_indexes(self, position: int, offset: int) -> None:
-        """Keep only the entries of frames before `position`, whose offsets are below `offset`, and nothing doubtful.
+    def rewind(self, offset: int) -> int:
+        """For recovery: become active, and believe nothing from `offset` on, nor anything about it.
 
-        What is kept can be walked on from: the offset index does not reach beyond the last time index entry, because
-        what the frames up to there had for timestamps would be lost.
+        The frames below are walked by their headers as far as those go; `size` and `end` say how far that was. What
+        lies behind is to be verified and given to `take`. The size of the file.
         """
-        if not (self.index.ascending() and self.timeindex.ascending()):
-            self.index.truncate(0)
-            self.timeindex.truncate(0)
-            return
-        relative = offset - self.base
-        self.timeindex.truncate(sum(1 for _, last in self.timeindex if last < relative))
-        newest = self.timeindex.last()
-        covered = -1 if newest is None else newest[1]
-        self.index.truncate(sum(1 for last, at in self.index if at < position and last <= covered))
+        file_size = self.size
+        self.active = True
+        self._indexes = indexes = Indexes.load(self._home.files, self._path)
+        indexes.keep_below(offset - self.base)
+        try:
+            self._resume_walk()
+        except (Corrupt, EOFError):
+            self._indexes = Indexes.create(self._home.files, self._path)
+            self._restart_walk(0)
+        self.store.size = self._indexed
+        with suppress(Corrupt):  # what verifies the rest will meet it again
+            for position, entry in self.store.scan(self._indexed, file_size):
+                if entry.base_offset >= offset:
+                    break
+                self.take(position, entry)
+        newest = self.indexes.times.last()
+        if newest is not None and newest[0] >= self._newest:
+            self._newest, self._newest_offset = newest[0], self.base + newest[1]
+        return file_size
+
+    def take(self, position: int, entry: Entry) -> None:
+        """The frame at `position`, where the store ends, is part of it."""
+        self.note(position, entry.last_offset, entry.max_timestamp)
+        self.store.size = position + entry.size
 
     def truncate(self, offset: int) -> None:
         """Cut off the frame that holds `offset` and all behind it; `end` says where the log ends now."""
         position, size = self.locate(offset)
-        first_cut = self.store.entry(position).base_offset if size else offset
         if size:
-            self.trim_indexes(position, first_cut)
+            first_cut = self.store.entry(position).base_offset
+            self.indexes.keep_below(first_cut - self.base)
             self._cut(position)
         self.load_tail()
 
     def _cut(self, position: int) -> None:
-        """Cut the file, such that bytes that a reader has leased are never replaced by others under its hands."""
-        if not self.store.file.leased():
+        """Cut the file, such that bytes which a reader has leased are never replaced by others under its hands."""
+        file = self.store.file
+        if position or not file.leased():
+            self.sealed = self.sealed or file.leased()
             self.store.truncate(position)
-        elif position:
-            self.store.truncate(position)
-            self.sealed = True
         else:
-            self.store.file.close()
-            self._files.replace(self.path, b"", sync=False)
-            self.store = Store(self._files.open(self.path), self.store.format, 0)
-
-    def walk_back(self, position: int, entries: int) -> int:
-        """The position of a frame that lies about `entries` index entries before `position`; 0 if there are not so many."""
-        low, high = 0, len(self.index)
-        while low < high:
-            middle = (low + high) // 2
-            if self.index[middle][1] <= position:
-                low = middle + 1
-            else:
-                high = middle
-        return self.index[low - entries][1] if low > entries else 0
+            file.close()
+            self._home.files.replace(self.path, b"", sync=False)
+            self.store = Store(self._home.files.open(self.path), self.store.format, 0)

@@ -5,9 +5,12 @@ only; the rest is read from the log when it is needed (producers.py).
 """
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from .errors import Corrupt
+from .files import Files
+from .flush import Unsynced
+from .naming import file_name
 from .producers import NO_OFFSET, Batch, Producer
 
 SUFFIX = ".snapshot"
@@ -59,25 +62,62 @@ def decode(data: bytes) -> list[Producer]:
     (count,) = COUNT.unpack_from(body)
     if len(body) != COUNT.size + count * ENTRY.size:
         raise Corrupt(f"producer snapshot of {len(body)} bytes says {count} entries")
-    return [_decode_entry(*fields) for fields in ENTRY.iter_unpack(body[COUNT.size :])]
+    return [_decode_entry(fields) for fields in ENTRY.iter_unpack(body[COUNT.size :])]
 
 
-def _decode_entry(
-    producer_id: int,
-    epoch: int,
-    last_sequence: int,
-    last_offset: int,
-    delta: int,
-    timestamp: int,
-    coordinator: int,
-    txn: int,
-) -> Producer:
+def _decode_entry(fields: tuple[int, ...]) -> Producer:
+    producer_id, epoch, last_sequence, last_offset, delta, timestamp, coordinator_epoch, txn_first_offset = fields
     producer = Producer(producer_id, epoch)
     producer.timestamp = timestamp
-    producer.coordinator_epoch = coordinator
-    producer.txn_first_offset = txn
+    producer.coordinator_epoch = coordinator_epoch
+    producer.txn_first_offset = txn_first_offset
     if last_sequence >= 0:
         base_sequence = (last_sequence - delta) % SEQUENCES
         producer.batches.append(Batch(base_sequence, last_sequence, last_offset - delta, last_offset, timestamp))
         producer.partial = True
     return producer
+
+
+class Snapshots:
+    """The snapshot files of one log. `offsets` are those on disk."""
+
+    __slots__ = ("_directory", "_files", "_unsynced", "offsets")
+
+    def __init__(self, files: Files, directory: str, unsynced: Unsynced, offsets: set[int]) -> None:
+        self._files = files
+        self._directory = directory
+        self._unsynced = unsynced
+        self.offsets = offsets
+
+    def path(self, offset: int) -> str:
+        return f"{self._directory}/{file_name(offset, SUFFIX)}"
+
+    def write(self, offset: int, producers: Iterable[Producer], keep: Iterable[int]) -> None:
+        """Write the state as of `offset`; of the others, only those at the offsets `keep` stay. Raises OSError."""
+        if offset not in self.offsets:
+            self._files.replace(self.path(offset), encode(producers), sync=False)
+            self._unsynced.add_path(self.path(offset))
+            self.offsets.add(offset)
+        for old in self.offsets - {offset, *keep}:
+            self.remove(old)
+
+    def remove(self, offset: int) -> None:
+        """Remove one, if it is there."""
+        if offset in self.offsets:
+            self.offsets.discard(offset)
+            self._unsynced.forget(None, [self.path(offset)])
+            self._files.remove(self.path(offset))
+
+    def remove_above(self, offset: int) -> None:
+        for above in [taken for taken in self.offsets if taken > offset]:
+            self.remove(above)
+
+    def newest(self) -> Iterator[tuple[int, list[Producer]]]:
+        """(offset, producers) of the newest that is whole, or nothing; those that are not whole are removed."""
+        for offset in sorted(self.offsets, reverse=True):
+            try:
+                yield offset, decode(self._files.read(self.path(offset)))
+            except (Corrupt, FileNotFoundError):
+                self.remove(offset)
+            else:
+                return

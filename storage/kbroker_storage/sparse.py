@@ -9,6 +9,7 @@ import struct
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterator
+from itertools import pairwise
 
 from .entry import Buffer
 from .files import File, Files
@@ -90,9 +91,8 @@ class SparseFile:
         return key, value
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        saved = self._layout.iter_unpack(self._read(0, self._saved)) if self._saved else ()
-        for key, value in saved:
-            yield key, value
+        saved: Iterator[tuple[int, int]] = self._layout.iter_unpack(self._read(0, self._saved) if self._saved else b"")
+        yield from saved
         yield from zip(self._keys, self._values, strict=True)
 
     def floor(self, key: int) -> tuple[int, int] | None:
@@ -154,4 +154,4 @@ class SparseFile:
     def ascending(self) -> bool:
         """Whether all keys and all values ascend strictly: what no run of zeros or random bytes does."""
         entries = list(self)
-        return all(one[0] < two[0] and one[1] < two[1] for one, two in zip(entries, entries[1:], strict=False))
+        return all(one[0] < two[0] and one[1] < two[1] for one, two in pairwise(entries))

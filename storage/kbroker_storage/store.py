@@ -11,6 +11,7 @@ from .errors import Corrupt
 from .files import File, Slice
 
 FIRST_CHUNK_BYTES = 4096  # a walk usually ends within one index interval ...
+VERIFY_CHUNK_BYTES = 1 << 20
 LARGEST_CHUNK_BYTES = 1 << 18  # ... a long one reads more at a time
 
 
@@ -25,7 +26,7 @@ class Store:
         self.size = size
 
     def append(self, buffers: Sequence[Buffer], nbytes: int) -> int:
-        """Write whole frames at the end; their position. After an OSError the file may be longer than `size`: `undo`."""
+        """Write whole frames at the end; their position. After an OSError `undo` what the file got beyond `size`."""
         position = self.size
         self.file.append(buffers, nbytes, position)
         self.size = position + nbytes
@@ -61,7 +62,7 @@ class Store:
 
         Raises Corrupt at a header that is impossible or whose frame reaches beyond `end`.
         """
-        end = self.size if end is None else min(end, self.size)
+        end = self.size if end is None else end
         scan, header = self.format.scan, self.format.header_bytes
         chunk, chunk_bytes, start = b"", FIRST_CHUNK_BYTES, position  # `start`: the chunk's position in the file
         while position < end:
@@ -75,7 +76,37 @@ class Store:
                 entry = scan(chunk, position - start)
             except Corrupt as error:
                 raise Corrupt(f"{self.file.path} at {position}: {error}") from error
-            if entry.size < FRAME_HEAD_BYTES or position + entry.size > end:
-                raise Corrupt(f"{self.file.path}: frame of {entry.size} bytes at {position} reaches beyond {end}")
+            self._require_within(position, entry, end)
             yield position, entry
             position += entry.size
+
+    def verified(self, position: int, end: int) -> Iterator[tuple[int, Entry]]:
+        """As `scan`, but every frame is read whole and verified, checksum and all."""
+        scan, verify, header = self.format.scan, self.format.verify, self.format.header_bytes
+        chunk, start = b"", position
+        while position < end:
+            if position + header > start + len(chunk):
+                chunk, start = self.file.read(position, min(VERIFY_CHUNK_BYTES, end - position)), position
+            try:
+                entry = scan(chunk, position - start)
+                self._require_within(position, entry, end)
+                if position + entry.size > start + len(chunk):
+                    wanted = max(VERIFY_CHUNK_BYTES, entry.size)
+                    chunk, start = self.file.read(position, min(wanted, end - position)), position
+                at = position - start
+                entry = verify(memoryview(chunk)[at : at + entry.size])
+            except Corrupt as error:
+                raise Corrupt(f"{self.file.path} at {position}: {error}") from error
+            yield position, entry
+            position += entry.size
+
+    def holds_frame(self, position: int, end: int) -> Entry | None:
+        """The entry of a whole and right frame at `position` that ends by `end`; None if there is no such thing."""
+        try:
+            return next((entry for _, entry in self.verified(position, end)), None)
+        except Corrupt:
+            return None
+
+    def _require_within(self, position: int, entry: Entry, end: int) -> None:
+        if entry.size < FRAME_HEAD_BYTES or position + entry.size > end:
+            raise Corrupt(f"{self.file.path}: frame of {entry.size} bytes at {position} reaches beyond {end}")
