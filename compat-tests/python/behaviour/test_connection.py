@@ -134,7 +134,7 @@ def test_a_long_poll_holds_back_what_is_pipelined_behind_it(connection, topic):
 
 def test_a_long_poll_holds_back_its_own_connection_only(connect, topic):
     waiting, other = connect(), connect()
-    waiting.send("Fetch", 12, **fetch_request([(topic, 0, 0)], max_wait_ms=20_000, min_bytes=1))
+    waiting.send("Fetch", 12, **fetch_request([(topic, 0, 0)], max_wait_ms=120_000, min_bytes=1))
     assert other.call("ApiVersions", 0).error_code == 0
     assert not waiting.has_news()
 

@@ -180,7 +180,7 @@ def test_a_session_outlives_its_connection(connect, topic):
 def test_a_long_poll_inside_a_session_is_ended_by_a_record(connect, topic):
     waiting, writing = connect(), connect()
     session = waiting.call("Fetch", 12, **fetch_request([(topic, 0, 0)], session_epoch=NEW)).session_id
-    request = fetch_request([], session_id=session, session_epoch=1, max_wait_ms=20_000, min_bytes=1)
+    request = fetch_request([], session_id=session, session_epoch=1, max_wait_ms=120_000, min_bytes=1)
     waiting.send("Fetch", 12, **request)
     assert not waiting.has_news()
     produce(writing, topic, batch())
