@@ -141,6 +141,17 @@ def test_large_frames_that_follow_each_other_use_the_same_buffer() -> None:
     assert reads == 3
 
 
+def test_the_space_ends_with_a_large_frame_also_where_the_buffer_is_larger() -> None:
+    buffer = FrameBuffer(limit=MIB)
+    receive_all(buffer, framed(bytes(MIB)))
+    stream = framed(bytes(200_000), b"next")
+    assert receive(buffer, stream[:100]) == 100
+    assert buffer.take() is None
+    assert receive(buffer, stream[100:]) == 200_004 - 100
+    assert buffer.take() == bytes(200_000)
+    assert buffer.buffered == 0
+
+
 def test_a_pipelining_peer_gets_a_buffer_of_64_kib_at_most() -> None:
     buffer, stream = FrameBuffer(limit=100), framed(*[bytes(100)] * 10_000)
     reads = 0

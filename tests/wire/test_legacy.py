@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kbroker_wire import legacy
 from kbroker_wire.compression import Codec, CorruptCompression, TooLarge, UnsupportedCodec, compress
 from kbroker_wire.errors import ProtocolError
 from kbroker_wire.legacy import LegacyMessage, read_messages
@@ -100,6 +101,21 @@ def test_magic_0_lz4_has_a_header_checksum_of_its_own_kind() -> None:
     assert [found.value for found in read(wrapper)] == [b"old"]
     with pytest.raises(CorruptCompression):
         read(message(0, bytes(frame), magic=1, attributes=Codec.LZ4))
+
+
+def test_magic_0_lz4_may_say_its_size_in_the_frame_header() -> None:
+    """The checksum then covers ten bytes; the decoder would refuse a wrong one."""
+    plain = message(0, b"old", magic=0)
+    frame = compress(Codec.LZ4, plain)
+    sized = frame[:4] + bytes([frame[4] | 0x08, frame[5]]) + struct.pack("<Q", len(plain)) + b"?" + frame[7:]
+    assert [found.value for found in read(message(0, sized, magic=0, attributes=Codec.LZ4))] == [b"old"]
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"), [(b"", 0x02CC5D05), (b"a", 0x550D7456), (b"abc", 0x32D153FF), (b"abcd", 0xA3643705)]
+)
+def test_xxhash_has_its_published_values(data: bytes, expected: int) -> None:
+    assert legacy._xxh32(data) == expected
 
 
 @pytest.mark.parametrize("position", range(12, 40))

@@ -1,6 +1,7 @@
 """Views of record batches: header facts, patches in place, iteration, and bytes that are no batch."""
 
 import struct
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -161,6 +162,45 @@ def test_a_header_that_is_cut_off_says_how_much_is_there() -> None:
     for attempt in (read_header, RecordBatch):
         with pytest.raises(ProtocolError, match="61 bytes, 60 are there"):
             attempt(build_batch(THREE)[:60])
+
+
+def recorded() -> list[tuple[str, bytes]]:
+    """(client, batch) as real clients sent them."""
+    text = (Path(__file__).parents[1] / "data" / "record-batches.txt").read_text()
+    lines = [line.split() for line in text.splitlines() if not line.startswith("#")]
+    return [(client, bytes.fromhex(batch)) for client, batch in lines]
+
+
+@pytest.mark.parametrize(("client", "data"), recorded())
+def test_batches_of_real_clients_are_sound_and_can_be_built_again(client: str, data: bytes) -> None:
+    [batch] = batches(data, strict=True)
+    header = batch.header
+    assert batch.crc_ok()
+    assert header.is_control == (client == "broker")
+    records = list(batch.records())
+    seen = validate_records(batch)
+    assert len(records) == header.record_count
+    assert seen.max_timestamp == header.max_timestamp
+    again = build_batch(
+        records,
+        base_offset=header.base_offset,
+        leader_epoch=header.partition_leader_epoch,
+        codec=header.compression,
+        producer_id=header.producer_id,
+        producer_epoch=header.producer_epoch,
+        base_sequence=header.base_sequence,
+        transactional=header.is_transactional,
+        control=header.is_control,
+    )
+    if header.compression == Codec.NONE:
+        assert again == data
+    assert list(RecordBatch(again).records()) == records
+
+
+def test_the_recorded_batches_cover_every_codec_of_every_kind_of_client() -> None:
+    seen = {(client, read_header(batch).compression) for client, batch in recorded()}
+    for client in ("java-client", "confluent-kafka", "aiokafka", "kafka-python"):
+        assert {codec for who, codec in seen if who == client} == set(Codec)
 
 
 SOUND = bytes([2 * 6, 0, 0, 0, 1, 1, 0])
