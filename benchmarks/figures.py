@@ -1,0 +1,61 @@
+"""Rows, the figures they give, and the goals of those figures."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bench import Bench
+from peers import KBROKER
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """A bound on the ratio of a figure to another peer's in the same round, or (against None) on the figure itself."""
+
+    bound: float
+    at_least: bool
+    against: str | None = None
+
+    def met_by(self, value: float) -> bool:
+        return value >= self.bound if self.at_least else value <= self.bound
+
+
+def at_least(bound: float, against: str | None = None) -> Goal:
+    return Goal(bound, True, against)
+
+
+def at_most(bound: float, against: str | None = None) -> Goal:
+    return Goal(bound, False, against)
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One line of the report: `key` of what a row measured, for `subject`, beside the other peers of the row."""
+
+    title: str
+    key: str
+    unit: str
+    goals: tuple[Goal, ...] = ()
+    subject: str = KBROKER
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One workload.
+
+    family    what `--rows` chooses by; rows of a family share the A/A control of the row that has one
+    subjects  names of peers, measured one after the other in each round
+    measure   one round of one subject; keys are those of the figures
+    rounds    in the quick and in the full form, if not the form's own; 0: not in that form
+    warm_up   a first round that is not counted
+    shared    uses the peers that run throughout, not processes of its own
+    """
+
+    name: str
+    family: str
+    subjects: tuple[str, ...]
+    measure: Callable[[Bench, str], dict[str, float]]
+    figures: tuple[Figure, ...]
+    quick: bool = True
+    rounds: tuple[int, int] | None = None
+    warm_up: bool = True
+    shared: bool = True
