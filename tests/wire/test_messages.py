@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 TABLES = all_tables()
 by_table = pytest.mark.parametrize("table", TABLES, ids=[table.__name__ for table in TABLES])
-few_examples = settings(max_examples=25, deadline=None)
+few_examples = settings(max_examples=15, deadline=None)
 
 
 @by_table

@@ -38,6 +38,14 @@ class Example(Message, key=1234, versions="1-3", flexible="3+"):
     leader: Leader = struct(Leader, "3+", tag=0, default=DEFAULTS)
 
 
+class Empty(Message, versions="0"):
+    pass
+
+
+class OtherEmpty(Message, versions="0"):
+    pass
+
+
 class Plain(Message, versions="0"):
     topic_id: bytes = uuid()
     batches: bytes | memoryview | None = records(nullable="0+")
@@ -96,6 +104,8 @@ def test_messages_are_equal_by_value_and_never_hashable() -> None:
     assert Example(key="k") != Example(key="k", unknown_tags=[(9, b"")])
     assert Example(key="k") == Example(key="k", unknown_tags=[])
     assert Example(key="k") != Leader()
+    assert Empty() == Empty()
+    assert Empty() != OtherEmpty()
     with pytest.raises(TypeError):
         hash(Example(key="k"))
 
@@ -104,6 +114,9 @@ def test_messages_can_be_copied_and_pickled() -> None:
     message = Example(key="k", leader=Leader(id=3), unknown_tags=[(9, b"x")])
     assert copy.deepcopy(message) == message
     assert pickle.loads(pickle.dumps(message)) == message
+    with_default = Example(key="k")
+    assert copy.deepcopy(with_default).leader is with_default.leader
+    assert pickle.loads(pickle.dumps(with_default)) == with_default
 
 
 def test_repr_names_the_fields_and_does_not_print_records() -> None:

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from .errors import ProtocolError
-from .primitives import FIXED, MAX_STRING_BYTES, records_size, smallest_element, tag_section
+from .primitives import FIXED, MAX_STRING_BYTES, records_size, smallest_element, table_of, tag_section
 from .varints import read_unsigned_varint, write_unsigned_varint
 
 if TYPE_CHECKING:
@@ -41,7 +41,6 @@ def compile_constructor(table: Table) -> Callable[..., None]:
         arguments.append(f"{field.name}{default}")
         value = f"[] if {field.name} is empty else {field.name}" if field.default == () else field.name
         source.line(f"self.{field.name} = {value}")
-    arguments = arguments if table.fields else ["self", "*"]
     source.lines[0] = f"def __init__({', '.join([*arguments, 'unknown_tags=None'])}):"
     source.line("self.unknown_tags = unknown_tags")
     constructor: Callable[..., None] = source.function("__init__", f"{table.__name__}.__init__")
@@ -65,7 +64,7 @@ def compile_encoder(table: Table, version: int) -> Encoder:
     return encoder
 
 
-SHORT_ARRAY = 8  # arrays of fewer numbers have their layouts ready: lists of replicas are that short
+SHORT_ARRAY = 8  # arrays of fewer numbers have ready-made layouts: lists of replicas are that short
 
 
 class _Source:
@@ -127,7 +126,8 @@ class _DecoderSource(_Source):
             unknown_tags=_unknown_tags,
             tag_header=_tag_header,
             bad_tag_size=_bad_tag_size,
-            array_layout=_array_layout,
+            split_uuids=_split_uuids,
+            layout=struct.Struct,
         )
         self.line("end = len(b)")
         if _holds_records(table, version):
@@ -206,8 +206,7 @@ class _DecoderSource(_Source):
                 self.sized(kind, item, place, path)
 
     def nested(self, item: str | Table | None, place: str, nullable: bool, path: str) -> None:
-        assert item is not None
-        assert not isinstance(item, str)
+        table = table_of(item)
         target = self.name("o")
         if nullable:
             self.run.append(("n", "b"))
@@ -215,10 +214,10 @@ class _DecoderSource(_Source):
             self.line("if n < 0:")
             self.line(f"    {place} = None")
             with self.block("else:"):
-                self.struct(item, target, path)
+                self.struct(table, target, path)
                 self.line(f"{place} = {target}")
         else:
-            self.struct(item, target, path)
+            self.struct(table, target, path)
             self.line(f"{place} = {target}")
 
     def length(self, kind: str) -> None:
@@ -247,10 +246,7 @@ class _DecoderSource(_Source):
         size = smallest_element(item, self.version, self.flexible)
         self.line(f"if not 0 <= n * {size} <= end - p: raise bad_count(n, end - p, {path!r})")
         if isinstance(item, str) and item in FIXED:
-            code = FIXED[item][0]
-            short = self.name("short", [struct.Struct(f">{code * count}").unpack_from for count in range(SHORT_ARRAY)])
-            unpack = f"{short}[n] if n < {SHORT_ARRAY} else array_layout({code!r}, n).unpack_from"
-            self.line(f"{place} = list(({unpack})(b, p))")
+            self.numbers(item, place)
             self.line(f"p += n * {size}")
             return
         items, element = self.name("items"), self.name("o")
@@ -262,6 +258,16 @@ class _DecoderSource(_Source):
                 self.struct(item, element, path)
             self.flush()
             self.line(f"{items}.append({element})")
+
+    def numbers(self, kind: str, place: str) -> None:
+        """n elements of fixed width."""
+        if kind == "uuid":
+            self.line(f"{place} = split_uuids(b, p, n)")
+            return
+        code = FIXED[kind][0]
+        short = self.name("short", [struct.Struct(f">{count}{code}").unpack_from for count in range(SHORT_ARRAY)])
+        unpack = f"{short}[n] if n < {SHORT_ARRAY} else layout(f'>{{n}}{code}').unpack_from"
+        self.line(f"{place} = list(({unpack})(b, p))")
 
 
 class _EncoderSource(_Source):
@@ -281,8 +287,8 @@ class _EncoderSource(_Source):
             string_varint=_string_varint,
             records_size=records_size,
             tag_section=tag_section,
-            uuids=_uuids,
-            array_layout=_array_layout,
+            join_uuids=_join_uuids,
+            layout=struct.Struct,
         )
         self.line("append = pieces.append")
 
@@ -361,24 +367,27 @@ class _EncoderSource(_Source):
         else:
             local = self.name("v")
             self.line(f"{local} = {value}")
-            {"string": self.bytes, "data": self.bytes, "records": self.records, "array": self.array}[kind](
-                kind, item, local, nullable
-            )
+            if kind == "array":
+                assert item is not None
+                self.array(item, local, nullable)
+            elif kind == "records":
+                self.records(local, nullable)
+            else:
+                self.sized(kind, local, nullable)
 
     def nested(self, item: str | Table | None, value: str, nullable: bool) -> None:
-        assert item is not None
-        assert not isinstance(item, str)
+        table = table_of(item)
         local = self.name("v")
         self.line(f"{local} = {value}")
         if not nullable:
-            self.struct(item, local)
+            self.struct(table, local)
             return
         self.flush()
         self.line(f"if {local} is None:")
         self.line(f"    {self.append}(b'\\xff')")
         with self.block("else:"):
             self.run.append(("1", "b"))
-            self.struct(item, local)
+            self.struct(table, local)
 
     def length(self, kind: str, value: str, size: str, nullable: bool) -> None:
         """The prefix of a value that takes or counts `size`, or is None."""
@@ -398,17 +407,16 @@ class _EncoderSource(_Source):
             self.flush()
             self.line(f"{self.append}({'string_varint' if kind == 'string' else 'varint'}(n))")
 
-    def bytes(self, kind: str, _item: object, local: str, nullable: bool) -> None:
+    def sized(self, kind: str, local: str, nullable: bool) -> None:
         if kind == "string":
-            self.line(
-                f"if {local} is not None: {local} = {local}.encode()" if nullable else f"{local} = {local}.encode()"
-            )
+            condition = f"if {local} is not None: " if nullable else ""
+            self.line(f"{condition}{local} = {local}.encode()")
         self.length(kind, local, f"len({local})", nullable)
         self.line(f"if {local}: {self.append}({local})")
 
-    def records(self, kind: str, _item: object, local: str, nullable: bool) -> None:
+    def records(self, local: str, nullable: bool) -> None:
         assert self.append == "append", "records can not be in a tagged field"
-        self.length(kind, local, f"records_size({local})", nullable)
+        self.length("records", local, f"records_size({local})", nullable)
         with self.block(f"if n > {1 if self.flexible else 0}:"):
             self.line("if parts is None:")
             self.line(f"    append({local})")
@@ -418,19 +426,18 @@ class _EncoderSource(_Source):
                 self.line("pieces.clear()")
 
     def numbers(self, code: str, local: str) -> None:
-        """An array of fixed-width elements that is neither empty nor None; n is its prefix."""
+        """The numbers of an array that is neither empty nor None; n is its prefix."""
         excess = 1 if self.flexible else 0
-        layouts = [struct.Struct(f">{code * max(0, n - excess)}").pack for n in range(SHORT_ARRAY)]
+        layouts = [struct.Struct(f">{max(0, n - excess)}{code}").pack for n in range(SHORT_ARRAY)]
         short = self.name("short", layouts)
-        pack = f"{short}[n] if n < {SHORT_ARRAY} else array_layout({code!r}, len({local})).pack"
+        pack = f"{short}[n] if n < {SHORT_ARRAY} else layout(f'>{{len({local})}}{code}').pack"
         self.line(f"{self.append}(({pack})(*{local}))")
 
-    def array(self, kind: str, item: str | Table | None, local: str, nullable: bool) -> None:
-        assert item is not None
-        self.length(kind, local, f"len({local})", nullable)
+    def array(self, item: str | Table, local: str, nullable: bool) -> None:
+        self.length("array", local, f"len({local})", nullable)
         with self.block(f"if {local}:"):
             if item == "uuid":
-                self.line(f"{self.append}(uuids({local}))")
+                self.line(f"{self.append}(join_uuids({local}))")
             elif isinstance(item, str) and item in FIXED:
                 self.numbers(FIXED[item][0], local)
             else:
@@ -442,12 +449,11 @@ class _EncoderSource(_Source):
                         self.struct(item, element)
 
 
-def _array_layout(code: str, count: int) -> struct.Struct:
-    """`count` numbers or UUIDs."""
-    return struct.Struct(f">{count}{code}" if len(code) == 1 else f">{code * count}")
+def _split_uuids(data: Buffer, position: int, count: int) -> list[bytes]:
+    return [bytes(data[at : at + 16]) for at in range(position, position + 16 * count, 16)]
 
 
-def _uuids(values: list[bytes]) -> bytes:
+def _join_uuids(values: list[bytes]) -> bytes:
     if any(len(value) != 16 for value in values):
         raise ValueError
     return b"".join(values)

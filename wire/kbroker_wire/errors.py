@@ -12,7 +12,7 @@ class ProtocolError(Exception):
     """Bytes of the peer that are not what the protocol says. Nothing else escapes a decoder of this package."""
 
 
-class UnsupportedVersion(ProtocolError):  # noqa: N818  named as Kafka names it
+class UnsupportedVersion(ProtocolError):
     """Asked to decode a version that the message does not have."""
 
     def __init__(self, message: str, version: int, versions: range) -> None:

@@ -65,14 +65,19 @@ def records_size(value: Records) -> int:
     return len(value) if isinstance(value, bytes | bytearray) else value.nbytes
 
 
+def table_of(item: str | Table | None) -> Table:
+    """The table of a structure, or of an array's elements."""
+    assert item is not None
+    assert not isinstance(item, str)
+    return item
+
+
 def smallest(kind: str, item: str | Table | None, version: int, flexible: bool) -> int:
     """The fewest bytes that a value of this kind takes on the wire."""
     if kind in FIXED:
         return FIXED[kind][1]
     if kind == "struct":
-        assert item is not None
-        assert not isinstance(item, str)
-        fields = [field for field in item.fields if version in field.versions and field.tag is None]
+        fields = [field for field in table_of(item).fields if version in field.versions and field.tag is None]
         return flexible + sum(
             1
             if version in field.nullable and field.kind == "struct"
@@ -214,10 +219,8 @@ class _Reader:
         if kind in FIXED:
             return self.fixed(kind, path)
         if kind == "struct":
-            assert item is not None
-            assert not isinstance(item, str)
             is_null = nullable and self.fixed("int8", path) < 0
-            return None if is_null else self.struct(item, path)
+            return None if is_null else self.struct(table_of(item), path)
         length = self.length(kind, path)
         if length == NULL:
             if not nullable:
@@ -310,12 +313,10 @@ class _Writer:
             raise self.refuse(path, "must not be null")
         try:
             if kind == "struct":
-                assert item is not None
-                assert not isinstance(item, str)
                 if nullable:
                     self.out += b"\xff" if value is None else b"\x01"
                 if value is not None:
-                    self.struct(value, item, path)
+                    self.struct(value, table_of(item), path)
             elif kind in FIXED:
                 if kind == "uuid" and len(value) != 16:
                     raise self.refuse(path, f"a UUID has 16 bytes, not {len(value)}")

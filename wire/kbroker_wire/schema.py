@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import struct as _struct
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, dataclass_transform, overload
 
 from . import codec
@@ -289,6 +290,7 @@ class Table(type):
     (FindCoordinatorRequest.key).
     """
 
+    _table: Table  # the class itself, also for its shared default
     _key: int | None
     _record_type: int | None
     _versions: range
@@ -317,6 +319,7 @@ class Table(type):
                 del namespace[attribute]
         namespace.setdefault("__slots__", tuple(field.name for field in fields))
         table = super().__new__(mcs, name, bases, namespace)
+        table._table = table
         table._key = key
         table._record_type = record
         table._versions = version_range(versions)
@@ -447,7 +450,7 @@ class Message(metaclass=Table):
         return parts
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Message) or type(other).fields is not type(self).fields:
+        if not isinstance(other, Message) or type(other)._table is not type(self)._table:
             return NotImplemented
         if (self.unknown_tags or None) != (other.unknown_tags or None):
             return False
@@ -467,14 +470,18 @@ class Message(metaclass=Table):
 
 
 def _shared_defaults(table: Table) -> Message:
-    """An instance of `table` that compares equal to ordinary ones and refuses to be changed."""
+    """An instance of `table` that equals an ordinary one, refuses to be changed, and is its own copy."""
 
     def refuse(_self: Message, name: str, _value: object) -> None:
         raise AttributeError(
             f"this {table.__name__} is the default shared by all messages: assign a new one, not its {name}"
         )
 
-    frozen = type.__new__(Table, table.__name__, (table,), {"__slots__": (), "__setattr__": refuse})
+    def reduce(_self: Message) -> tuple[Callable[[Table], Message], tuple[Table]]:
+        return attrgetter("defaults"), (table,)
+
+    body = {"__slots__": (), "__setattr__": refuse, "__reduce__": reduce}
+    frozen = type.__new__(Table, table.__name__, (table,), body)
     instance: Message = frozen.blank()
     object.__setattr__(instance, "unknown_tags", None)
     for field in table.fields:

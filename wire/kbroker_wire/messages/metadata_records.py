@@ -196,7 +196,7 @@ RECORDS_BY_TYPE: dict[int, type[Message]] = {
 }
 
 
-class UnknownRecordType(ProtocolError):  # noqa: N818  beside UnsupportedVersion
+class UnknownRecordType(ProtocolError):
     """A metadata record of a type without a table here: a newer Kafka wrote it, or it is one that a broker skips."""
 
     def __init__(self, record_type: int) -> None:
