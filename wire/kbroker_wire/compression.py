@@ -50,7 +50,7 @@ class Codec(IntEnum):
     ZSTD = 4
 
 
-class UnsupportedCodec(ProtocolError):  # noqa: N818 - what it is, in words
+class UnsupportedCodec(ProtocolError):
     """The attributes name a compression that Kafka does not have."""
 
     def __init__(self, codec: int) -> None:
@@ -58,11 +58,11 @@ class UnsupportedCodec(ProtocolError):  # noqa: N818 - what it is, in words
         self.codec = codec
 
 
-class CorruptCompression(ProtocolError):  # noqa: N818
+class CorruptCompression(ProtocolError):
     """Compressed data that is damaged or cut off."""
 
 
-class TooLarge(ProtocolError):  # noqa: N818
+class TooLarge(ProtocolError):
     """More than `max_bytes` bytes would come out."""
 
     def __init__(self, max_bytes: int) -> None:

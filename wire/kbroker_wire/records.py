@@ -59,11 +59,11 @@ _put_int16 = Struct(">h").pack_into
 _put_uint32 = Struct(">I").pack_into
 
 
-class CorruptBatch(ProtocolError):  # noqa: N818 - what it is, in words
+class CorruptBatch(ProtocolError):
     """A batch that is damaged: the CRC does not match, or the length is impossible (Kafka's CORRUPT_MESSAGE)."""
 
 
-class UnsupportedMagic(ProtocolError):  # noqa: N818
+class UnsupportedMagic(ProtocolError):
     """A batch of another format: 0 and 1 are the message sets of legacy.py, more than 2 does not exist."""
 
     def __init__(self, magic: int) -> None:
@@ -71,7 +71,7 @@ class UnsupportedMagic(ProtocolError):  # noqa: N818
         self.magic = magic
 
 
-class InvalidRecord(ProtocolError):  # noqa: N818
+class InvalidRecord(ProtocolError):
     """The records inside a batch contradict themselves or the header (Kafka's INVALID_RECORD)."""
 
 
