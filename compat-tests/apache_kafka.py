@@ -199,6 +199,15 @@ class ApacheKafka:
 
         Raises KafkaUnavailable with the end of the broker's log if it ends, or is not ready after READY_S.
         """
+        self.launch(detached=detached)
+        try:
+            self.wait_until_ready()
+        except BaseException:
+            self.kill()
+            raise
+
+    def launch(self, *, detached: bool = False) -> None:
+        """Starts the process without waiting for it; `start` is this and `wait_until_ready`."""
         assert self._process is None, "already started"
         install()
         self.log_dir.mkdir(parents=True, exist_ok=True)
@@ -213,11 +222,20 @@ class ApacheKafka:
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=detached
             )
         (self.data_dir / "pid").write_text(str(self._process.pid))
-        try:
-            self._wait_until_ready()
-        except BaseException:
-            self.kill()
-            raise
+
+    def wait_until_ready(self) -> None:
+        """Raises KafkaUnavailable if the process ends, or is not ready after READY_S."""
+        assert self._process is not None, "not launched"
+        deadline = time.monotonic() + READY_S
+        while time.monotonic() < deadline:
+            if self._process.poll() is not None:
+                raise KafkaUnavailable(
+                    f"Apache Kafka ended with status {self._process.returncode}:\n{self._last_words()}"
+                )
+            if b"Kafka Server started" in self._log.read_bytes() and _listening(self.host, self.port):
+                return
+            time.sleep(POLL_S)
+        raise KafkaUnavailable(f"Apache Kafka was not ready after {READY_S:.0f} s:\n{self._last_words()}")
 
     def stop(self) -> None:
         """A controlled shutdown; the process is killed if that takes longer than STOP_S."""
@@ -300,19 +318,6 @@ class ApacheKafka:
         done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
         if done.returncode != 0:
             raise KafkaUnavailable(f"Apache Kafka could not format {self.log_dir}:\n{_tail(done.stdout + done.stderr)}")
-
-    def _wait_until_ready(self) -> None:
-        assert self._process is not None
-        deadline = time.monotonic() + READY_S
-        while time.monotonic() < deadline:
-            if self._process.poll() is not None:
-                raise KafkaUnavailable(
-                    f"Apache Kafka ended with status {self._process.returncode}:\n{self._last_words()}"
-                )
-            if b"Kafka Server started" in self._log.read_bytes() and _listening(self.host, self.port):
-                return
-            time.sleep(POLL_S)
-        raise KafkaUnavailable(f"Apache Kafka was not ready after {READY_S:.0f} s:\n{self._last_words()}")
 
     def _last_words(self) -> str:
         output = (self.data_dir / "stdout.log").read_text(errors="replace")

@@ -1,5 +1,7 @@
 """Fixtures for the tests by Python clients: an admin client, and topics made by it."""
 
+import gc
+import logging
 import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
@@ -46,3 +48,16 @@ def settles(broker: Broker) -> Settles:
         return held
 
     return check
+
+
+@pytest.fixture
+def forgotten_sockets_are_collected() -> Iterator[None]:
+    """kafka-python forgets the sockets of refused connections; they must not be found in a test that forbids that.
+
+    It also logs each refusal with a traceback, through which pytest would hold on to those sockets.
+    """
+    logger = logging.getLogger("kafka")
+    logger.propagate = False
+    yield
+    logger.propagate = True
+    gc.collect()

@@ -1,8 +1,7 @@
 """Clients that live through a stop, or a crash, and a new start of their broker on the same port and folder."""
 
-import gc
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import confluent_kafka
 import kafka
@@ -19,14 +18,10 @@ ENDINGS: dict[str, Callable[[OwnBroker], None]] = {
     "after SIGKILL": lambda broker: broker.kill(),
 }
 
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
-
-
-@pytest.fixture(autouse=True)
-def sockets_are_collected() -> Iterator[None]:
-    """kafka-python forgets the sockets of refused connections; they must not be found in a test that forbids that."""
-    yield
-    gc.collect()
+pytestmark = [
+    pytest.mark.usefixtures("forgotten_sockets_are_collected"),
+    pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),
+]
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
@@ -38,7 +33,9 @@ def test_open_clients_go_on_and_nothing_is_lost_or_doubled(start_broker: StartBr
     consumer = kafka.KafkaConsumer(
         bootstrap_servers=broker.bootstrap, enable_auto_commit=False, reconnect_backoff_max_ms=200
     )
-    other = confluent_kafka.Producer({"bootstrap.servers": broker.bootstrap, "reconnect.backoff.max.ms": 200})
+    other = confluent_kafka.Producer(
+        {"bootstrap.servers": broker.bootstrap, "reconnect.backoff.max.ms": 200, "log_level": 0}
+    )
     offsets: list[int | None] = []
     try:
         assert idempotent.send(topic, b"0", partition=0).get(PATIENCE_S).offset == 0
