@@ -58,7 +58,7 @@ def build_world(connection: Connection) -> World:
     metadata = connection.call("Metadata", 12, topics=[])
     topics = {
         "read": create_topic(connection, "diff-read"),
-        "write": create_topic(connection, "diff-write"),
+        "write": create_topic(connection, "diff-write", partitions=len(BATCHES)),
         "wide": create_topic(connection, "diff-wide", partitions=3),
         "empty": create_topic(connection, "diff-empty"),
         "set": create_topic(connection, "diff-set", configs={"retention.ms": "123456", "cleanup.policy": "compact"}),
@@ -358,11 +358,11 @@ def produces() -> Iterator[Case]:
 
     for title, records in BATCHES.items():
         versions = range(3, 14) if title in ("good", "zstd", "wrong CRC", "far future") else range(11, 12)
-        yield Case("Produce", title, versions, one(records))
+        yield Case("Produce", title, versions, one(records, partition=list(BATCHES).index(title)))
     for acks in (1, 2, -2):
         yield Case("Produce", f"acks {acks}", range(3, 14), one(batch(), acks=acks))
     yield Case("Produce", "unknown topic", range(3, 14), one(batch(), "nowhere"))
-    yield Case("Produce", "unknown partition", range(3, 14), one(batch(), partition=9))
+    yield Case("Produce", "unknown partition", range(3, 14), one(batch(), partition=999))
     yield Case("Produce", "negative partition", range(9, 14), one(batch(), partition=-1))
     yield Case("Produce", "null key, compacted", range(9, 12), one(batch(), "set"))
     yield Case("Produce", "wrong CRC, unknown topic", range(9, 14), one(batch(crc=1), "nowhere"))

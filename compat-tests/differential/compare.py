@@ -66,7 +66,7 @@ def _key(item: object, place: int, labels: Mapping[UUID, str]) -> str:
         if isinstance(value, UUID):
             return labels.get(value, "other")
         if value is not None:
-            return str(value)[:30]
+            return str(value)[:100]
     return str(place)
 
 
@@ -81,23 +81,30 @@ def _general(name: str, value: object) -> object:
 MISSING = "(not there)"
 
 
-def differences(left: Mapping[str, object], right: Mapping[str, object]) -> Iterator[tuple[str, object, object]]:
-    """(path, left's value, right's value); of a subtree that one side lacks only the top."""
-    skipped: list[str] = []
-    for path in sorted(left.keys() | right.keys()):
+def differences(left: Mapping[str, object], right: Mapping[str, object]) -> list[tuple[str, object, object]]:
+    """(path, left's value, right's value); where an error code differs, nothing else of its structure is told."""
+    unequal = sorted(path for path in left.keys() | right.keys() if left.get(path, MISSING) != right.get(path, MISSING))
+    failed = {path.removesuffix("error_code") for path in unequal if path.endswith("error_code")}
+    found: dict[str, tuple[str, object, object]] = {}
+    for path in unequal:
         one, two = left.get(path, MISSING), right.get(path, MISSING)
-        if one == two:
+        if not path.endswith("error_code") and any(path.startswith(each) for each in failed):
             continue
-        parent = path.rpartition(".")[0]
-        if MISSING in (one, two) and parent:
-            if any(parent == each or parent.startswith((f"{each}.", f"{each}[")) for each in skipped):
-                continue
-            side = left if two is MISSING else right
-            other = right if two is MISSING else left
-            if not any(each.startswith(f"{parent}.") for each in other):
-                skipped.append(parent)
-                inside = sum(each.startswith(f"{parent}.") for each in side)
-                whole = f"({inside} fields)"
-                yield parent, *((whole, MISSING) if two is MISSING else (MISSING, whole))
-                continue
-        yield path, one, two
+        if MISSING in (one, two):
+            top = _missing_top(path, left if one is MISSING else right)
+            side, mark = (right, 1) if one is MISSING else (left, 0)
+            inside = f"({sum(each.startswith(top) for each in side)} fields)" if top != path else side[path]
+            found[top] = (top, MISSING, inside) if mark else (top, inside, MISSING)
+        else:
+            found[path] = (path, one, two)
+    return list(found.values())
+
+
+def _missing_top(path: str, other: Mapping[str, object]) -> str:
+    """The element of a list around `path` of which `other` has nothing at all; `path` itself if there is none."""
+    at = path.find("]")
+    while at != -1:
+        if not any(each.startswith(path[: at + 1]) for each in other):
+            return path[: at + 1]
+        at = path.find("]", at + 1)
+    return path

@@ -3,7 +3,8 @@
 import struct
 
 import pytest
-from raw_kafka.calls import fetch_request
+from raw_kafka.batches import batch
+from raw_kafka.calls import fetch_request, produce_request
 from raw_kafka.connection import decode_answer, framed, request_frame, request_header
 
 REQUEST_LIMIT = 104_857_600  # socket.request.max.bytes
@@ -74,9 +75,16 @@ def test_a_connection_that_is_hung_up_on_leaves_the_others_alone(connect):
 
 
 def test_requests_before_a_broken_one_are_answered(connection):
-    connection.send("ApiVersions", 0)
-    connection.send_raw(struct.pack(">i", -1))
-    assert connection.answer().error_code == 0
+    connection.send_raw(request_frame("ApiVersions", 0, 1, {}) + struct.pack(">i", -1))
+    assert decode_answer("ApiVersions", 0, 1, connection.read_frame()).error_code == 0
+    assert connection.is_closed()
+
+
+def test_a_write_before_a_broken_request_is_answered(connection, topic):
+    request = request_frame("Produce", 9, 1, produce_request(topic, batch()))
+    connection.send_raw(request + struct.pack(">i", -1))
+    answer = decode_answer("Produce", 9, 1, connection.read_frame())
+    assert answer.responses[0].partition_responses[0].base_offset == 0
     assert connection.is_closed()
 
 

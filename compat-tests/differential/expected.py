@@ -1,0 +1,41 @@
+"""Differences that are known and meant, with the reason: kbroker at the right, Apache Kafka at the left."""
+
+import re
+from dataclasses import dataclass
+
+from .compare import Difference
+
+BETTER_THAN_A_CRASH = -1  # UNKNOWN_SERVER_ERROR: a handler of Apache Kafka threw; kbroker names the mistake
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    api: str
+    path: re.Pattern[str]
+    reason: str
+
+
+def _expect(api: str, path: str, reason: str) -> Expected:
+    return Expected(api, re.compile(path), reason)
+
+
+_SETUP = "controller|process|inter.broker|listener|advertised|group.initial|offsets|share.coordinator|transaction.state"
+EXPECTED = (
+    _expect("ApiVersions", r"api_keys", "not every API is served"),
+    _expect("ApiVersions", r"(supported|finalized)_features", "features come with the APIs that need them"),
+    _expect("CreateTopics", r"configs\[min\.insync\.replicas\]", "set for the cluster by eligible leader replicas"),
+    _expect("DescribeConfigs", r"\[min\.insync\.replicas\]", "set for the cluster by eligible leader replicas"),
+    _expect("DescribeConfigs", r"results\[\]\.configs", "set for the cluster by eligible leader replicas"),
+    _expect("DescribeConfigs", rf"results\[1\]\.configs\[({_SETUP})", "what a test broker of Apache Kafka is given"),
+    _expect("DescribeConfigs", r"results\[1\]\.configs(\[kbroker|\.length)", "settings of kbroker's own"),
+)
+
+
+def reason_for(difference: Difference) -> str | None:
+    """Why this difference is meant; None if it is not."""
+    if difference.path.endswith("error_code") and difference.left == BETTER_THAN_A_CRASH and difference.right:
+        return "an error instead of UNKNOWN_SERVER_ERROR"
+    for expected in EXPECTED:
+        if expected.api == difference.api and expected.path.search(difference.path):
+            return expected.reason
+    return None
