@@ -47,6 +47,7 @@ APIS = (
     Api(2, "ListOffsets", "list_offsets", 1, 11),
     Api(3, "Metadata", "metadata", 0, 13),
     Api(10, "FindCoordinator", "find_coordinator", 0, 6),
+    Api(17, "SaslHandshake", "sasl_handshake", 0, 1),
     Api(18, "ApiVersions", "api_versions", 0, 5),
     Api(19, "CreateTopics", "create_topics", 2, 7),
     Api(20, "DeleteTopics", "delete_topics", 1, 6),
@@ -58,7 +59,7 @@ APIS = (
     Api(75, "DescribeTopicPartitions", "describe_topic_partitions", 0, 0),
 )
 
-PRODUCE, FETCH, SASL_HANDSHAKE, API_VERSIONS = 0, 1, 17, 18
+PRODUCE, API_VERSIONS = 0, 18
 
 
 class Served:

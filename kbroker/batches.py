@@ -45,7 +45,11 @@ Buffer = bytes | bytearray | memoryview
 _unpack = HEADER.unpack_from
 _place_offset = Struct(">q").pack_into
 _place_epoch = Struct(">i").pack_into
+_length_at = Struct(">i").unpack_from
 _new_entry = Entry._make
+GZIP_DEFAULT = -1  # compression.gzip.level: whatever gzip holds for its own default
+MAGIC_END = 17  # magic is byte 16 in every version of the format
+SMALLEST_LENGTH = 14  # of a message of magic 0, which has no timestamp
 
 
 class KafkaBatches:
@@ -151,15 +155,15 @@ def read_produced(records: memoryview | None, version: int, max_bytes: int) -> t
     """
     if records is None:
         raise Rejected(ErrorCode.INVALID_REQUEST, "the request has no records for this partition")
-    if len(records) < HEADER_BYTES:
-        raise _no_batch(records)
+    size = _batch_size(records, 0)
+    if size is None or records[16] != MAGIC:
+        raise Rejected(ErrorCode.INVALID_RECORD)
+    if size < HEADER_BYTES:
+        raise Rejected(ErrorCode.CORRUPT_MESSAGE)
+    if len(records) != size and _batch_size(records, size) is not None:
+        raise Rejected(ErrorCode.INVALID_RECORD)  # a second batch; bytes that are none are ignored, as by Kafka
     fields = _unpack(records)
-    base, length, magic, crc, attributes = fields[0], fields[1], fields[3], fields[4], fields[5]
-    size = length + LENGTH_END
-    if magic != MAGIC or size > len(records) or size < HEADER_BYTES:
-        raise _no_batch(records)
-    if len(records) - size >= LENGTH_END:
-        raise Rejected(ErrorCode.INVALID_RECORD)  # a second batch; fewer bytes than that are ignored, as by Kafka
+    base, crc, attributes = fields[0], fields[4], fields[5]
     codec = attributes & COMPRESSION_MASK
     if codec == Codec.ZSTD and version < 7:
         raise Rejected(ErrorCode.UNSUPPORTED_COMPRESSION_TYPE)
@@ -170,21 +174,36 @@ def read_produced(records: memoryview | None, version: int, max_bytes: int) -> t
         raise Rejected(ErrorCode.MESSAGE_TOO_LARGE)
     if crc32c(frame[CHECKED_FROM:]) != crc:
         raise Rejected(ErrorCode.CORRUPT_MESSAGE)
-    last_delta, producer_id, sequence, count = fields[6], fields[9], fields[11], fields[12]
+    last_delta, producer_id, producer_epoch, sequence, count = fields[6], *fields[9:]
     if attributes & CONTROL_FLAG or count <= 0 or last_delta != count - 1:
         raise Rejected(ErrorCode.INVALID_RECORD, reached_log=True)
     if producer_id >= 0 and sequence < 0:
         raise Rejected(ErrorCode.INVALID_RECORD, reached_log=True)
+    if producer_id >= 0 and producer_epoch < 0:
+        raise Rejected(ErrorCode.INVALID_PRODUCER_EPOCH, reached_log=True)
     if codec > Codec.ZSTD:
         raise Rejected(ErrorCode.INVALID_RECORD, f"Unknown compression type id: {codec}", reached_log=True)
     return KAFKA_BATCHES.scan(frame), frame
 
 
-def _no_batch(records: memoryview) -> Rejected:
-    """Why these bytes are not one whole batch of magic 2."""
-    if len(records) > 16 and records[16] > MAGIC:
-        return Rejected(ErrorCode.CORRUPT_MESSAGE, f"Invalid magic found in record: {records[16]}")
-    return Rejected(ErrorCode.INVALID_RECORD)
+def _batch_size(records: memoryview, position: int) -> int | None:
+    """Bytes of the batch at `position`; None if no whole one is there. Raises Rejected for what can be none.
+
+    The order of the checks is that of Kafka's `ByteBufferLogInputStream`.
+    """
+    left = len(records) - position
+    if left < LENGTH_END:
+        return None
+    (length,) = _length_at(records, position + 8)
+    if length < SMALLEST_LENGTH:
+        raise Rejected(ErrorCode.CORRUPT_MESSAGE)
+    if left < MAGIC_END:
+        return None
+    magic = records[position + MAGIC_END - 1]
+    if magic > MAGIC:
+        raise Rejected(ErrorCode.CORRUPT_MESSAGE, f"Invalid magic found in record: {magic}")
+    size: int = length + LENGTH_END
+    return size if size <= left else None
 
 
 def make_storable(
@@ -278,7 +297,7 @@ def _recompress(frame: memoryview, codec: Codec, topic: TopicConfig) -> memoryvi
     batch = RecordBatch(frame)
     header = batch.header
     levels = {
-        Codec.GZIP: topic.compression_gzip_level,
+        Codec.GZIP: None if topic.compression_gzip_level == GZIP_DEFAULT else topic.compression_gzip_level,
         Codec.LZ4: topic.compression_lz4_level,
         Codec.ZSTD: topic.compression_zstd_level,
     }

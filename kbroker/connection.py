@@ -119,8 +119,12 @@ class Connection:
     async def serve(self) -> None:
         """Until the peer leaves, breaks the protocol, or the task is cancelled."""
         try:
-            await self._serve()
-        except (ProtocolError, CloseConnection, PeerGone) as reason:
+            try:
+                await self._serve()
+            except (ProtocolError, CloseConnection) as reason:
+                log.info("closing the connection from %s: %s", self.peer, reason)
+                await self._finish()
+        except PeerGone as reason:
             log.info("closing the connection from %s: %s", self.peer, reason)
         except (OSError, trio.ClosedResourceError) as reason:
             log.debug("the connection from %s ended: %r", self.peer, reason)
@@ -158,6 +162,15 @@ class Connection:
                 alive = await self._receive()
             if not alive:
                 return
+
+    async def _finish(self) -> None:
+        """Answer what came before the request that ends the connection."""
+        self._answer_ready()
+        while self._waiting:
+            await self._wait_for_head(watching=False)
+            self._answer_ready()
+        if self._out:
+            await self._flush()
 
     async def _serve_buffered(self) -> None:
         """Every request that has arrived whole and need not wait for one before it."""
@@ -292,8 +305,10 @@ class Connection:
 
         The peer is watched by reading ahead; once READ_AHEAD_BYTES wait behind the parked request it is not.
         """
+        return await self._wait_for_head(watching=self._buffer.buffered < READ_AHEAD_BYTES)
+
+    async def _wait_for_head(self, *, watching: bool) -> bool:
         head = self._waiting[0].parked
-        watching = self._buffer.buffered < READ_AHEAD_BYTES
         with trio.CancelScope(deadline=head.deadline) as scope:
             head.on_ready = scope.cancel
             if head.ready:

@@ -172,17 +172,18 @@ class Fetch:
         """
         if self.terms.max_wait_s <= 0:
             return False
-        known = 0
-        nbytes = 0
-        for read in reads:
-            if read.partition is None:
-                continue
-            if read.error or read.diverging is not None:
-                return False
-            known += 1
-            if read.records is not None:
-                nbytes += read.records.nbytes
-        return known > 0 and nbytes < self.terms.min_bytes
+        known = [read for read in reads if read.partition is not None]
+        if not known or any(read.error or read.diverging is not None for read in known):
+            return False
+        nbytes = sum(read.records.nbytes for read in known if read.records is not None)
+        return nbytes < self.terms.min_bytes and not any(map(self._is_far_behind, known))
+
+    def _is_far_behind(self, read: Read) -> bool:
+        """Whether the offset lies on an older segment than the end: such a reader is never held up."""
+        assert read.partition is not None
+        if read.records is None:
+            return False
+        return read.partition.log.bytes_between(read.wanted.offset, self.limit(read.partition)) is None
 
     def to_tell(self, reads: list[Read]) -> list[Read]:
         """Which of these the answer lists: all, or in an incremental fetch those with news for the client."""

@@ -62,7 +62,9 @@ def _rows(resource: DescribeConfigsResource, broker: Broker) -> Sequence[ConfigR
     if resource.resource_type == BROKER_RESOURCE:
         if name == "":
             return []  # the dynamic defaults of all brokers: there are none
-        if name != str(broker.node_id):
+        if not name.removeprefix("-").isdecimal():
+            raise Refusal(ErrorCode.INVALID_REQUEST, f"Broker id must be an integer, but it is: {name}")
+        if int(name) != broker.node_id:
             raise Refusal(
                 ErrorCode.INVALID_REQUEST,
                 f"Unexpected broker id, expected {broker.node_id} or empty string, but received {name}",

@@ -30,6 +30,8 @@ async def handle(request: DescribeTopicPartitionsRequest, call: Call, broker: Br
     names = sorted(image.topic_ids if all_asked else {topic.name for topic in request.topics})
     cursor = request.cursor
     first = 0
+    if cursor is not None and cursor.partition_index < 0:
+        return refuse(request, ErrorCode.INVALID_REQUEST)
     if cursor is not None:
         names = [name for name in names if name >= cursor.topic_name]
         first = cursor.partition_index if names and names[0] == cursor.topic_name else 0

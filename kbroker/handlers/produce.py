@@ -13,8 +13,10 @@ from kbroker_wire.messages.produce import (
     LeaderIdAndEpoch,
     NodeEndpoint,
     PartitionProduceResponse,
+    ProducePartition,
     ProduceRequest,
     ProduceResponse,
+    ProduceTopic,
     TopicProduceResponse,
 )
 
@@ -33,6 +35,7 @@ ALL = -1  # acks: every in-sync replica
 
 async def handle(request: ProduceRequest, call: Call, broker: Broker) -> Answer:
     produce = Produce(request, call, broker)
+    _keep_last(request)
     response = ProduceResponse(
         responses=[
             TopicProduceResponse(
@@ -59,6 +62,20 @@ async def handle(request: ProduceRequest, call: Call, broker: Broker) -> Answer:
     if produce.unsafe:
         return ParkedProduce(response, produce.unsafe, request.timeout_ms / 1000)
     return response
+
+
+def _keep_last(request: ProduceRequest) -> None:
+    """Of a partition that comes twice the last counts, as in Kafka, which keeps them in a map."""
+    topics = request.topic_data
+    if len(topics) == 1 and len(topics[0].partition_data) == 1:
+        return
+    merged: dict[tuple[str, bytes], dict[int, ProducePartition]] = {}
+    for topic in topics:
+        merged.setdefault((topic.name, topic.topic_id), {}).update({each.index: each for each in topic.partition_data})
+    request.topic_data = [
+        ProduceTopic(name=name, topic_id=topic_id, partition_data=list(partitions.values()))
+        for (name, topic_id), partitions in merged.items()
+    ]
 
 
 class Produce:

@@ -16,6 +16,7 @@ API_NAMES = {
     2: "ListOffsets",
     3: "Metadata",
     10: "FindCoordinator",
+    17: "SaslHandshake",
     18: "ApiVersions",
     19: "CreateTopics",
     20: "DeleteTopics",
