@@ -77,7 +77,7 @@ FLEXIBLE = bytes.fromhex(
 )
 
 
-@pytest.mark.parametrize(("version", "encoded"), [(0, OLD), (1, FLEXIBLE)])
+@pytest.mark.parametrize(("version", "encoded"), [(0, OLD), (1, FLEXIBLE)], ids=["old", "flexible"])
 def test_every_kind_has_its_wire_form(version: int, encoded: bytes) -> None:
     assert VALUE.encode(version) == encoded
     for buffer in (encoded, bytearray(encoded), memoryview(encoded)):

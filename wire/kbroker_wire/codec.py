@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import struct
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from .errors import ProtocolError
@@ -265,7 +266,7 @@ class _DecoderSource(_Source):
             self.line(f"{place} = split_uuids(b, p, n)")
             return
         code = FIXED[kind][0]
-        short = self.name("short", [struct.Struct(f">{count}{code}").unpack_from for count in range(SHORT_ARRAY)])
+        short = self.name("short", [layout.unpack_from for layout in _short_layouts(code)])
         unpack = f"{short}[n] if n < {SHORT_ARRAY} else layout(f'>{{n}}{code}').unpack_from"
         self.line(f"{place} = list(({unpack})(b, p))")
 
@@ -427,9 +428,8 @@ class _EncoderSource(_Source):
 
     def numbers(self, code: str, local: str) -> None:
         """The numbers of an array that is neither empty nor None; n is its prefix."""
-        excess = 1 if self.flexible else 0
-        layouts = [struct.Struct(f">{max(0, n - excess)}{code}").pack for n in range(SHORT_ARRAY)]
-        short = self.name("short", layouts)
+        packs = [layout.pack for layout in _short_layouts(code)]
+        short = self.name("short", packs[:1] + packs if self.flexible else packs)
         pack = f"{short}[n] if n < {SHORT_ARRAY} else layout(f'>{{len({local})}}{code}').pack"
         self.line(f"{self.append}(({pack})(*{local}))")
 
@@ -447,6 +447,11 @@ class _EncoderSource(_Source):
                         self.value(item, None, element, False)
                     else:
                         self.struct(item, element)
+
+
+@cache
+def _short_layouts(code: str) -> list[struct.Struct]:
+    return [struct.Struct(f">{count}{code}") for count in range(SHORT_ARRAY)]
 
 
 def _split_uuids(data: Buffer, position: int, count: int) -> list[bytes]:
