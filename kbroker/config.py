@@ -174,6 +174,8 @@ class BrokerConfig(TypedLookups):
         if len(self._folders) != 1:
             why = "kbroker keeps its logs in one folder"
             raise ConfigError.invalid("log.dirs", ",".join(self._folders), why, "one folder")
+        if "broker" not in (self.list("process.roles") or ("broker",)):
+            raise ConfigError.invalid("process.roles", "controller", "kbroker is always a broker", "broker,controller")
         for name in ("log.retention.ms", "log.retention.minutes", "log.retention.hours"):
             if self[name] is not None and (self.int(name) < -1 or self.int(name) == 0):
                 raise ConfigError.invalid(name, str(self[name]), "Value must be -1 (for ever), or 1 or more")

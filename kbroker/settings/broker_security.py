@@ -86,7 +86,7 @@ ROWS = (
     Setting("sasl.server.callback.handler.class", CLASS, None),
     Setting("sasl.server.max.receive.size", INT, "524288"),
     Setting("security.inter.broker.protocol", STRING, "PLAINTEXT",
-            OneOf("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"), acts=True,
+            OneOf("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"),
             doc="The security protocol between brokers, where inter.broker.listener.name is not given."),
     Setting("security.providers", STRING, None),
     Setting("ssl.allow.dn.changes", BOOLEAN, "false"),

@@ -166,6 +166,11 @@ def test_a_wrong_value_names_the_key_the_value_and_the_allowed_range() -> None:
     assert "Value must be -1 (for ever), or 1 or more" in refusal(log_retention_hours="0")
 
 
+def test_kbroker_is_always_a_broker() -> None:
+    assert BrokerConfig.parse({"process.roles": "broker"}).listeners
+    assert "kbroker is always a broker (allowed: broker,controller)" in refusal(process_roles="controller")
+
+
 def test_look_ups_are_typed_and_know_every_name() -> None:
     config = BrokerConfig.parse({"sasl.enabled.mechanisms": "PLAIN, SCRAM-SHA-256"})
     assert config.list("sasl.enabled.mechanisms") == ("PLAIN", "SCRAM-SHA-256")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kbroker.config import ConfigError, validate_topic_config, validate_topic_configs
+from kbroker.config import _SAME, ConfigError, validate_topic_config, validate_topic_configs
 from kbroker.settings import setting
 from kbroker.settings.broker_own import ROWS as OWN
 from kbroker.settings.page import configuration_page
@@ -69,6 +70,21 @@ def test_tables_are_in_order_and_their_defaults_fulfil_their_bounds(scope: str) 
 
 def test_topic_config_has_an_attribute_for_each_topic_setting() -> None:
     assert list(TopicConfig.__slots__) == [name.replace(".", "_") for name in TOPIC]
+
+
+def test_a_setting_is_said_to_be_acted_on_exactly_when_the_code_reads_it() -> None:
+    files = [file for file in (ROOT / "kbroker").rglob("*.py") if file.parent.name != "settings"]
+    code = "".join(file.read_text(encoding="utf-8") for file in files)
+    looked_up = set(re.findall(r"""\.(?:int|bool|float|str|list|optional_int|optional_str)\("([a-z.]+)"\)""", code))
+    read = {name for name in TOPIC if re.search(rf"\.{name.replace('.', '_')}\b", code)}
+    read |= {"message.timestamp.type"} if ".log_append_time" in code else set()
+    read |= {"internal.segment.bytes"}  # a part of `segment_bytes`
+    assert {name for name, row in TOPIC.items() if row.acts} == read
+    behind = {TOPIC[name].synonym for name in read} - {""}
+    coarser = {each for name in read for each, _ in FALLBACKS.get(name, ())}
+    same = {each for names in _SAME for each in names}
+    ours = {row.name for row in OWN}
+    assert {name for name, row in BROKER.items() if row.acts} == looked_up | behind | coarser | same | ours
 
 
 # What Apache Kafka 4.4.0 answered to CreateTopics, word for word; None: accepted.
