@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kbroker.config import _SAME, ConfigError, validate_topic_config, validate_topic_configs
@@ -205,11 +205,13 @@ def test_a_double_is_written_as_java_does(text: str) -> None:
     assert java_double(float(text)) == text
 
 
+@settings(deadline=None)
 @given(st.floats(allow_nan=False))
 def test_a_double_survives_being_written_and_read(value: float) -> None:
     assert parse("x", setting.DOUBLE, java_double(value)) == value
 
 
+@settings(deadline=None)
 @given(st.sampled_from(ConfigType), st.text())
 def test_any_text_is_a_value_or_refused(kind: ConfigType, text: str) -> None:
     try:
@@ -259,6 +261,7 @@ def test_a_malformed_escape_is_refused() -> None:
         load_properties(b"a=\\u12g4")
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_properties_or_refused(data: bytes) -> None:
     try:
