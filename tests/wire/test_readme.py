@@ -31,10 +31,8 @@ def answer_one_request(listener: socket.socket) -> None:
 def test_the_client_in_the_readme_works(capsys: pytest.CaptureFixture[str]) -> None:
     (example,) = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = threading.Thread(target=answer_one_request, args=(listener,))
+        server = threading.Thread(target=answer_one_request, args=(listener,), daemon=True)
         server.start()
-        try:
-            exec(example.replace("9092", str(listener.getsockname()[1])), {})
-        finally:
-            server.join()
+        exec(example.replace("9092", str(listener.getsockname()[1])), {})
+        server.join()
     assert capsys.readouterr().out == "7 broker 9092\n"
