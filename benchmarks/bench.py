@@ -2,6 +2,7 @@
 
 import itertools
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from admin import Address
 from batches import MIB, BatchFile, BatchShelf
 
 VERIFIED_BYTES = 64 * MIB  # read back and compared after each load: the first and the last half of this
-QUIET_WITHIN_S = 3.0
+QUIET_WITHIN_S = 3.0  # before one round, while the run has patience left
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,8 @@ class Form:
     """How much is measured. Seconds are those of one round; bytes bound what one round writes.
 
     warm_up_s  by kind of peer: the JVM compiles what runs often, the others need their caches warm
+    quiet_s    how long a broker is left alone before its memory is read
+    patience_s spent at most, in the whole run, on waiting for a quiet machine
     touched    bytes of page cache written beforehand: pages that the machine never used cost ten times as much
     """
 
@@ -38,6 +41,7 @@ class Form:
     records: int
     latency_count: int
     quiet_s: float
+    patience_s: float
 
 
 class Bench:
@@ -49,6 +53,7 @@ class Bench:
         self.ports = ports
         self.batches = BatchShelf(folder)
         self.warming = False
+        self._patience_s = form.patience_s
         self._running: dict[str, peers.Peer | peers.Absent] = {}
         self._filled: dict[tuple[str, BatchFile], str] = {}
         self._names = itertools.count()
@@ -126,6 +131,15 @@ class Bench:
             self.produce(name, topic, batch, depth=5, seconds=60, max_bytes=size_bytes)
             self._filled[key] = topic
         return self._filled[key]
+
+    # -- rounds -------------------------------------------------------------------------------------------------------
+
+    def wait_until_quiet(self) -> float:
+        """Waits for a quiet machine while there is patience left; returns how many processors are busy at the end."""
+        started = time.monotonic()
+        busy = peers.wait_until_quiet(min(QUIET_WITHIN_S, self._patience_s))
+        self._patience_s = max(0.0, self._patience_s - (time.monotonic() - started))
+        return busy
 
     # -- loads --------------------------------------------------------------------------------------------------------
 

@@ -45,7 +45,8 @@ class Row:
     family    what `--rows` chooses by; rows of a family share the A/A control of the row that has one
     subjects  names of peers, measured one after the other in each round
     measure   one round of one subject; keys are those of the figures
-    rounds    in the quick and in the full form, if not the form's own; 0: not in that form
+    quick     part of the quick form
+    rounds    in the quick and in the full form, if not the form's own
     warm_up   a first round that is not counted
     shared    uses the peers that run throughout, not processes of its own
     """

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import peers
 import procstat
-from bench import QUIET_WITHIN_S, Bench
+from bench import Bench
 from figures import Row
 from raw_kafka.codec import BadAnswer
 
@@ -87,7 +87,7 @@ def _attempt(bench: Bench, name: str, measured: Measured) -> None:
 def _sample(bench: Bench, row: Row, name: str) -> Sample:
     if row.shared:
         peers.check_identity(name, bench.peer(name))
-    busy_before = peers.wait_until_quiet(QUIET_WITHIN_S)
+    busy_before = 0.0 if bench.warming else bench.wait_until_quiet()
     load_average = os.getloadavg()[0]
     started, all_before, own_before = time.monotonic(), procstat.machine_busy_s(), procstat.cpu_s(os.getpid())
     values = row.measure(bench, name)

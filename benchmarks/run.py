@@ -47,6 +47,7 @@ FORMS = {
         records=100_000,
         latency_count=200,
         quiet_s=1.0,
+        patience_s=45.0,
     ),
     "full": Form(
         name="full",
@@ -61,6 +62,7 @@ FORMS = {
         records=300_000,
         latency_count=800,
         quiet_s=2.5,
+        patience_s=180.0,
     ),
 }
 FREE_BYTES = 16 * GIB  # the most a run has on disk at one time is about 12
@@ -162,7 +164,7 @@ def _start_peers(bench: Bench, rows: list[Row], chosen: frozenset[str]) -> None:
 
 def _rounds(row: Row, form: Form) -> int:
     own = row.rounds or (form.rounds, form.rounds)
-    return max(1, own[0] if form.name == "quick" else own[1])
+    return own[0] if form.name == "quick" else own[1]
 
 
 def _touch_page_cache(bench: Bench) -> None:

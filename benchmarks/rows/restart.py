@@ -118,7 +118,7 @@ ROWS = (
             Figure("restart with 1,000 partitions after SIGKILL: all usable", "restart_killed_s_usable", "s"),
         ),
         quick=False,
-        rounds=(0, 2),
+        rounds=(1, 2),
         warm_up=False,
         shared=False,
     ),
