@@ -46,6 +46,10 @@ _unpack = HEADER.unpack_from
 _place_offset = Struct(">q").pack_into
 _place_epoch = Struct(">i").pack_into
 _length_at = Struct(">i").unpack_from
+_magic_at = Struct(">b").unpack_from
+NO_HEADER = (-1,) * 13  # in place of the fields of bytes that are too few to have them
+NO_EPOCH = -1
+NO_SEQUENCE = -1
 _new_entry = Entry._make
 GZIP_DEFAULT = -1  # compression.gzip.level: whatever gzip holds for its own default
 MAGIC_END = 17  # magic is byte 16 in every version of the format
@@ -155,35 +159,55 @@ def read_produced(records: memoryview | None, version: int, max_bytes: int) -> t
     """
     if records is None:
         raise Rejected(ErrorCode.INVALID_REQUEST, "the request has no records for this partition")
-    size = _batch_size(records, 0)
-    if size is None or records[16] != MAGIC:
-        raise Rejected(ErrorCode.INVALID_RECORD)
-    if size < HEADER_BYTES:
-        raise Rejected(ErrorCode.CORRUPT_MESSAGE)
-    if len(records) != size and _batch_size(records, size) is not None:
-        raise Rejected(ErrorCode.INVALID_RECORD)  # a second batch; bytes that are none are ignored, as by Kafka
-    fields = _unpack(records)
-    base, crc, attributes = fields[0], fields[4], fields[5]
+    try:
+        fields = _unpack(records)
+    except struct_error:
+        fields = NO_HEADER
+    if fields[3] != MAGIC or fields[1] + LENGTH_END != len(records):
+        records = _only_batch(records)
+        fields = _unpack(records)
+    base, length, epoch, _, crc, attributes, last_delta, _, newest, producer_id, producer_epoch, sequence, count = (
+        fields
+    )
     codec = attributes & COMPRESSION_MASK
     if codec == Codec.ZSTD and version < 7:
         raise Rejected(ErrorCode.UNSUPPORTED_COMPRESSION_TYPE)
-    frame = records[:size]
     if base != 0:
         raise Rejected(ErrorCode.INVALID_RECORD, reached_log=True)
-    if size > max_bytes:
+    if length + LENGTH_END > max_bytes:
         raise Rejected(ErrorCode.MESSAGE_TOO_LARGE)
-    if crc32c(frame[CHECKED_FROM:]) != crc:
+    if crc32c(records[CHECKED_FROM:]) != crc:
         raise Rejected(ErrorCode.CORRUPT_MESSAGE)
-    last_delta, producer_id, producer_epoch, sequence, count = fields[6], *fields[9:]
-    if attributes & CONTROL_FLAG or count <= 0 or last_delta != count - 1:
+    if attributes & CONTROL_FLAG or count <= 0 or last_delta != count - 1 or codec > Codec.ZSTD:
+        why = f"Unknown compression type id: {codec}" if codec > Codec.ZSTD else None
+        raise Rejected(ErrorCode.INVALID_RECORD, why, reached_log=True)
+    last = _last_sequence(producer_epoch, sequence, last_delta) if producer_id >= 0 else NO_SEQUENCE
+    transactional = attributes & TRANSACTIONAL_FLAG != 0
+    size = length + LENGTH_END
+    return _new_entry(
+        (0, last_delta, newest, size, epoch, producer_id, producer_epoch, sequence, last, transactional, False)
+    ), records
+
+
+def _last_sequence(producer_epoch: int, sequence: int, last_delta: int) -> int:
+    """Of a producer's batch. Raises Rejected when it has no sequence, or an epoch that never was."""
+    if sequence < 0:
         raise Rejected(ErrorCode.INVALID_RECORD, reached_log=True)
-    if producer_id >= 0 and sequence < 0:
-        raise Rejected(ErrorCode.INVALID_RECORD, reached_log=True)
-    if producer_id >= 0 and producer_epoch < 0:
+    if producer_epoch < NO_EPOCH:
         raise Rejected(ErrorCode.INVALID_PRODUCER_EPOCH, reached_log=True)
-    if codec > Codec.ZSTD:
-        raise Rejected(ErrorCode.INVALID_RECORD, f"Unknown compression type id: {codec}", reached_log=True)
-    return KAFKA_BATCHES.scan(frame), frame
+    return (sequence + last_delta) % SEQUENCES
+
+
+def _only_batch(records: memoryview) -> memoryview:
+    """The first batch, if no second one stands behind it. Raises Rejected."""
+    size = _batch_size(records, 0)
+    if size is None or records[MAGIC_END - 1] != MAGIC:
+        raise Rejected(ErrorCode.INVALID_RECORD)
+    if size < HEADER_BYTES:
+        raise Rejected(ErrorCode.CORRUPT_MESSAGE)
+    if _batch_size(records, size) is not None:
+        raise Rejected(ErrorCode.INVALID_RECORD)  # a second batch; bytes that are none are ignored, as by Kafka
+    return records[:size]
 
 
 def _batch_size(records: memoryview, position: int) -> int | None:
@@ -196,11 +220,12 @@ def _batch_size(records: memoryview, position: int) -> int | None:
         return None
     (length,) = _length_at(records, position + 8)
     if length < SMALLEST_LENGTH:
-        raise Rejected(ErrorCode.CORRUPT_MESSAGE)
+        text = f"Record size {length} is less than the minimum record overhead ({SMALLEST_LENGTH})"
+        raise Rejected(ErrorCode.CORRUPT_MESSAGE, text)
     if left < MAGIC_END:
         return None
-    magic = records[position + MAGIC_END - 1]
-    if magic > MAGIC:
+    (magic,) = _magic_at(records, position + MAGIC_END - 1)
+    if not 0 <= magic <= MAGIC:
         raise Rejected(ErrorCode.CORRUPT_MESSAGE, f"Invalid magic found in record: {magic}")
     size: int = length + LENGTH_END
     return size if size <= left else None
@@ -216,7 +241,7 @@ def make_storable(
 
     The frame is patched in place unless the codec changes. Raises Rejected.
     """
-    codec = _target_codec(topic, frame[22] & COMPRESSION_MASK)
+    codec = None if topic.compression_type == "producer" else _target_codec(topic, frame[22] & COMPRESSION_MASK)
     if deep or topic.compact or codec is not None:
         entry = _inspect(entry, frame, topic, name)
     if topic.log_append_time:
@@ -238,8 +263,6 @@ def make_storable(
 def _target_codec(topic: TopicConfig, codec: int) -> Codec | None:
     """The codec to change to, None if the batch stays as it is."""
     wanted = topic.compression_type
-    if wanted == "producer":
-        return None
     target = Codec.NONE if wanted == "uncompressed" else Codec[wanted.upper()]
     return None if target == codec else target
 

@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 from kbroker_wire.schema import Message
 
+from .errors import CloseConnection
+
 
 class Parked:
     """A request that waits for something: durability, replication, new records, other members.
@@ -37,8 +39,9 @@ class Parked:
         """Forget it: take it off every list it stands on. Called once after `answer`, or instead of it."""
 
 
-# A handler answers with a message, with a ready-made body (bytes), with a parked request, or not at all (None: acks=0).
-Answer = Message | bytes | Parked | None
+# A handler answers with a message, with a ready-made body (bytes), with a parked request, by closing the connection
+# once the answers before are out, or not at all (None: acks=0).
+Answer = Message | bytes | Parked | CloseConnection | None
 
 
 class Call:

@@ -20,12 +20,14 @@ from trio.lowlevel import checkpoint, wait_readable
 from kbroker_wire import ProtocolError
 from kbroker_wire.framing import FrameBuffer
 from kbroker_wire.headers import decode_request_header, encode_response_header
+from kbroker_wire.messages.produce import ProduceRequest
 from kbroker_wire.schema import Message
 
 from .apis import API_VERSIONS, PRODUCE, Served
 from .call import Answer, Call, Parked
 from .errors import CloseConnection, code_of
 from .handlers.api_versions import unknown_version
+from .handlers.produce import handle_run
 from .transport import BYTES, NATIVE, Part, PeerGone, SendCalls, send_parts
 
 if TYPE_CHECKING:
@@ -40,8 +42,20 @@ TURN_REQUESTS = 64
 READ_AHEAD_BYTES = 64 * 1024
 FLUSH_BYTES = 64 * 1024  # gathered answers are sent when they exceed this, or when the turn ends
 
+# Every element of a request becomes an object of up to 32 times its bytes; only record batches are not parsed.
+LARGEST_PLAIN_REQUEST = 4 * 1024 * 1024  # any request but Produce; decoding it holds up the others for a second
+
 REQUEST_HEAD = struct.Struct(">hhi")  # api key, api version, correlation id
 SIZE = struct.Struct(">i")
+
+
+class Request(NamedTuple):
+    """A request that was read: whose it is, what it says, and what its answer's header will carry."""
+
+    served: Served
+    message: Message
+    call: Call
+    correlation_id: int
 
 
 class Waiting(NamedTuple):
@@ -73,6 +87,7 @@ class Connection:
         "_buffer",
         "_calls",
         "_draining",
+        "_idle",
         "_listener",
         "_out",
         "_out_bytes",
@@ -104,11 +119,12 @@ class Connection:
         self._listener = listener
         self._told = told
         self._calls = calls
-        self._buffer = FrameBuffer(max_frame_bytes)
+        self._buffer = FrameBuffer(max_frame_bytes, minimum=REQUEST_HEAD.size)
         self._out: list[Part] = []
         self._out_bytes = 0
         self._waiting: deque[Waiting] = deque()
         self._draining = False
+        self._idle = False  # nothing is owed to the peer: all there is to do is to wait for its next request
         self.peer = peer
         self.last_active = trio.current_time()
 
@@ -138,10 +154,14 @@ class Connection:
             self.close()
 
     def drain(self) -> None:
-        """The broker is stopping: answer what is appended and waits for its durability, then close; else close now."""
+        """The broker is stopping: finish what is in the hands of a handler, half sent, or appended and waiting for its
+        durability, then close; a connection that owes nothing, or only a parked Fetch, closes now."""
         self._draining = True
-        if not any(waiting.served.key == PRODUCE for waiting in self._waiting):
+        if self._idle:
             self.close()
+
+    def _owes_an_ack(self) -> bool:
+        return any(waiting.served.key == PRODUCE for waiting in self._waiting)
 
     def close(self) -> None:
         """Idempotent; a task waiting on the socket gets ClosedResourceError."""
@@ -154,14 +174,13 @@ class Connection:
             await self._serve_buffered()
             if self._out:
                 await self._flush()
-            if self._waiting:
-                alive = await self._wait_for_parked()
-            elif self._draining:
+            self._idle = not self._owes_an_ack()
+            if self._idle and self._draining:
                 return
-            else:
-                alive = await self._receive()
+            alive = await (self._wait_for_parked() if self._waiting else self._receive())
             if not alive:
                 return
+            self._idle = False
 
     async def _finish(self) -> None:
         """Answer what came before the request that ends the connection."""
@@ -174,19 +193,21 @@ class Connection:
 
     async def _serve_buffered(self) -> None:
         """Every request that has arrived whole and need not wait for one before it."""
-        buffer = self._buffer
         turn_bytes, turn_requests = TURN_BYTES, TURN_REQUESTS
         while True:
             if self._waiting:
                 self._answer_ready()
-                if self._waiting and not self._may_overtake():
-                    return
-            frame = buffer.take()
+            frame = self._next_frame()
             if frame is None:
                 return
             turn_bytes -= len(frame)
             turn_requests -= 1
-            await self._request(frame)
+            if frame[0] == 0 and frame[1] == 0:  # the API key of Produce
+                served = self._produce(frame, turn_requests)
+                turn_requests -= served - 1
+                turn_bytes -= (served - 1) * len(frame)
+            else:
+                await self._request(frame)
             if self._out_bytes > FLUSH_BYTES:
                 turn_bytes -= self._out_bytes
                 await self._flush()
@@ -196,53 +217,100 @@ class Connection:
                 await checkpoint()
                 turn_bytes, turn_requests = TURN_BYTES, TURN_REQUESTS
 
-    def _may_overtake(self) -> bool:
-        """Whether the next request may be applied before the parked ones are answered: Produce behind Produces only."""
-        head = self._buffer.peek(2)
-        if head is None or head != b"\0\0":
-            return False
-        return all(waiting.served.key == PRODUCE for waiting in self._waiting)
+    def _next_frame(self) -> memoryview | None:
+        """The next request that may be applied now: behind parked ones, only a Produce behind nothing but Produces."""
+        frame = self._buffer.take()
+        if frame is None or not self._waiting:
+            return frame
+        if frame[0] == 0 and frame[1] == 0 and all(waiting.served.key == PRODUCE for waiting in self._waiting):
+            return frame
+        self._buffer.untake(frame)
+        return None
 
-    async def _request(self, frame: memoryview) -> None:
+    def _read(self, frame: memoryview) -> Request:
+        """Header and body. Raises CloseConnection for what is not served, ProtocolError."""
         key, version, correlation_id = REQUEST_HEAD.unpack_from(frame)
         try:
             served = self._broker.dispatch[key]
         except KeyError:
             raise CloseConnection(f"API key {key} is not served") from None
         if not served.first <= version <= served.last:
-            if key != API_VERSIONS:
-                raise CloseConnection(f"{served.name} version {version} is not served")
-            request, client_id = None, None
-        else:
-            header, position = decode_request_header(frame)
-            client_id = header.client_id
-            request = served.request.decode(frame, version, position)
-        call = Call(version, client_id, self._listener, self._told)
+            raise CloseConnection(f"{served.name} version {version} is not served")
+        if len(frame) > LARGEST_PLAIN_REQUEST and key != PRODUCE:
+            raise CloseConnection(f"a {served.name} of {len(frame)} bytes; {LARGEST_PLAIN_REQUEST} are allowed")
+        header, position = decode_request_header(frame)
+        message = served.request.decode(frame, version, position)
+        return Request(served, message, Call(version, header.client_id, self._listener, self._told), correlation_id)
+
+    async def _request(self, frame: memoryview) -> None:
+        """Serve one request of any kind but Produce."""
+        key, version, correlation_id = REQUEST_HEAD.unpack_from(frame)
+        if key == API_VERSIONS and not 0 <= version <= self._broker.dispatch[key].last:
+            self._put(unknown_version(), self._broker.dispatch[key], 0, correlation_id)
+            return
+        request = self._read(frame)
         answer: Answer
         try:
-            if request is None:
-                answer, version = unknown_version(), 0
-            else:
-                answer = await served.handle(request, call, self._broker)
+            answer = await request.served.handle(request.message, request.call, self._broker)
         except (CloseConnection, ProtocolError):
             raise
-        except Exception as error:  # the boundary of one request: it fails alone, and the log says why
-            log.exception("%s version %d from %s failed", served.name, version, self.peer)
-            if served.refuse is None or request is None:
-                raise CloseConnection(f"{served.name} failed") from error
-            answer = served.refuse(request, code_of(error))
-        self._take(answer, served, version, correlation_id)
+        except Exception as error:  # noqa: BLE001  # the boundary of one request: it fails alone
+            answer = self._failed(request, error)
+        self._take(answer, request)
 
-    def _take(self, answer: Answer, served: Served, version: int, correlation_id: int) -> None:
-        if answer is None:
+    def _produce(self, frame: memoryview, most: int) -> int:
+        """Serve a Produce and the ones that were pipelined right behind it, at most `most`; how many there were.
+
+        What they bring for one partition is appended at once. A request that can not be read ends the connection after
+        those before it were served.
+        """
+        run = [self._read(frame)]
+        broken: Exception | None = None
+        take = self._buffer.take
+        try:
+            while len(run) < most and (behind := take()) is not None:
+                if behind[0] or behind[1]:
+                    self._buffer.untake(behind)
+                    break
+                run.append(self._read(behind))
+        except (CloseConnection, ProtocolError) as error:
+            broken = error
+        try:
+            answers = handle_run(
+                cast("list[tuple[ProduceRequest, Call]]", [request[1:3] for request in run]), self._broker
+            )
+        except Exception as error:  # noqa: BLE001  # the boundary of these requests, as in `_request`
+            answers = [self._failed(request, error) for request in run]
+        for request, answer in zip(run, answers, strict=True):
+            self._take(answer, request)
+        if broken is not None:
+            raise broken
+        return len(run)
+
+    def _failed(self, request: Request, error: Exception) -> Message:
+        """What to answer when a handler failed in a way nobody foresaw. Raises CloseConnection if there is no way to."""
+        served = request.served
+        log.error("%s version %d from %s failed", served.name, request.call.api_version, self.peer, exc_info=error)
+        if served.refuse is None:
+            raise CloseConnection(f"{served.name} failed") from error
+        return served.refuse(request.message, code_of(error))
+
+    def _take(self, answer: Answer, request: Request) -> None:
+        """Put the answer behind the ones before it."""
+        served, _, call, correlation_id = request
+        if isinstance(answer, Message) and not self._waiting:
+            self._put(answer, served, call.api_version, correlation_id)
+        elif answer is None:
             return
-        if isinstance(answer, Parked):
-            self._waiting.append(Waiting(answer, served, version, correlation_id))
+        elif isinstance(answer, CloseConnection):
+            raise answer
+        elif isinstance(answer, Parked):
+            self._waiting.append(Waiting(answer, served, call.api_version, correlation_id))
         elif self._waiting:
             assert not isinstance(answer, bytes), "a ready-made answer behind a parked request"
-            self._waiting.append(Waiting(Answered(answer), served, version, correlation_id))
+            self._waiting.append(Waiting(Answered(answer), served, call.api_version, correlation_id))
         else:
-            self._put(answer, served, version, correlation_id)
+            self._put(answer, served, call.api_version, correlation_id)
 
     def _put(self, answer: Message | bytes, served: Served, version: int, correlation_id: int) -> None:
         """Frame one answer; the one place through which every answer leaves."""

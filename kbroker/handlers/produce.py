@@ -1,12 +1,16 @@
-"""Produce: batches into partitions. acks=0 hears nothing, acks=1 when they are in the log, acks=all when safe."""
+"""Produce: batches into partitions. acks=0 hears nothing, acks=1 when they are in the log, acks=all when safe.
+
+Requests that a client has pipelined come as one run: what they bring for one partition goes into its log in one write.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import trio
 
-from kbroker_storage import Origin, StorageError
+from kbroker_storage import Entry, Origin, StorageError
 from kbroker_wire import ErrorCode
 from kbroker_wire.messages.produce import (
     BatchIndexAndErrorMessage,
@@ -34,34 +38,174 @@ ALL = -1  # acks: every in-sync replica
 
 
 async def handle(request: ProduceRequest, call: Call, broker: Broker) -> Answer:
-    produce = Produce(request, call, broker)
-    _keep_last(request)
-    response = ProduceResponse(
-        responses=[
-            TopicProduceResponse(
-                name=topic.name,
-                topic_id=topic.topic_id,
-                partition_responses=[
-                    produce.append(topic.name, topic.topic_id, data.index, data.records)
-                    for data in topic.partition_data
-                ],
-            )
-            for topic in request.topic_data
-        ]
-    )
-    if produce.moved:
-        response.node_endpoints = [
-            NodeEndpoint(node_id=node.id, host=node.host, port=node.port, rack=node.rack)
-            for node in nodes(broker, call)
-            if node.id in produce.moved
-        ]
-    if request.acks == 0:
-        if produce.failed:
-            raise CloseConnection(f"a produce with acks=0 failed: {produce.failed}")
-        return None
-    if produce.unsafe:
-        return ParkedProduce(response, produce.unsafe, request.timeout_ms / 1000)
-    return response
+    return handle_run([(request, call)], broker)[0]
+
+
+def handle_run(run: Sequence[tuple[ProduceRequest, Call]], broker: Broker) -> list[Answer]:
+    """The answer to each request of a run, in order. Nothing here waits.
+
+    The answer to an acks=0 request that failed is CloseConnection, to be raised when its turn has come.
+    """
+    now_ms = broker.env.now_ms()
+    writes: dict[Partition, list[Write]] = {}
+    produces = [Produce(request, call, broker, now_ms, writes) for request, call in run]
+    for partition, wanted in writes.items():
+        _append(partition, wanted, now_ms)
+    return [produce.answer() for produce in produces]
+
+
+class Write:
+    """One batch on its way into a log, and the row that answers for it."""
+
+    __slots__ = ("entry", "frame", "produce", "row")
+
+    def __init__(self, entry: Entry, frame: memoryview, produce: Produce, row: PartitionProduceResponse) -> None:
+        self.entry, self.frame, self.produce, self.row = entry, frame, produce, row
+
+
+def _append(partition: Partition, writes: list[Write], now_ms: int) -> None:
+    """Append what a run brings for one partition: at once if no producer's sequence is involved, else one by one."""
+    if len(writes) > 1 and all(write.entry.producer_id < 0 for write in writes):
+        try:
+            appended = partition.append([(write.entry, write.frame) for write in writes], now_ms, Origin.CLIENT)
+        except (StorageError, OSError):
+            pass  # nothing was written; each for itself says what is wrong with it
+        else:
+            offset = appended.base_offset
+            for write in writes:
+                last = offset + write.entry.last_offset
+                write.produce.appended(write.row, partition, offset, last, appended.log_start)
+                offset = last + 1
+            return
+    for write in writes:
+        try:
+            appended = partition.append(((write.entry, write.frame),), now_ms, Origin.CLIENT)
+        except (StorageError, OSError) as error:
+            write.produce.refused(write.row, partition, error)
+            continue
+        if appended.duplicate:
+            write.row.log_append_time_ms = appended.timestamp
+        write.produce.appended(write.row, partition, appended.base_offset, appended.last_offset, appended.log_start)
+
+
+class Produce:
+    """One request on its way through its partitions.
+
+    unsafe   what was appended but is not yet as safe as acks=all asks: the rows to answer, the offsets to wait for
+    moved    leaders that the client is told of (KIP-951)
+    failed   the first error
+    """
+
+    __slots__ = ("_acks", "_broker", "_call", "_now_ms", "_request", "_response", "failed", "moved", "unsafe")
+
+    def __init__(
+        self, request: ProduceRequest, call: Call, broker: Broker, now_ms: int, writes: dict[Partition, list[Write]]
+    ) -> None:
+        """Check every batch; what may be appended is added to `writes`."""
+        self._broker, self._request, self._call, self._now_ms = broker, request, call, now_ms
+        self._acks = request.acks
+        self.unsafe: dict[Partition, list[tuple[PartitionProduceResponse, int]]] | None = None
+        self.moved: set[int] | None = None
+        self.failed: Exception | None = None
+        _keep_last(request)
+        self._response = ProduceResponse(
+            responses=[
+                TopicProduceResponse(
+                    name=topic.name,
+                    topic_id=topic.topic_id,
+                    partition_responses=[self._check(topic, data, writes) for data in topic.partition_data],
+                )
+                for topic in request.topic_data
+            ]
+        )
+
+    def _check(
+        self, topic: ProduceTopic, data: ProducePartition, writes: dict[Partition, list[Write]]
+    ) -> PartitionProduceResponse:
+        row = PartitionProduceResponse(index=data.index, error_code=0, base_offset=-1)
+        partition = None
+        try:
+            replicas = self._broker.replicas
+            if self._call.api_version >= 13:
+                partition = replicas.find_by_id(topic.topic_id, data.index)
+            else:
+                partition = replicas.find(topic.name, data.index)
+            entry, frame = self._storable(partition, data.records)  # type: ignore[arg-type]  # decoded: memoryviews
+        except (Refusal, StorageError, OSError) as error:
+            self.refused(row, partition, error)
+            return row
+        if partition.config.log_append_time:
+            row.log_append_time_ms = self._now_ms
+        write = Write(entry, frame, self, row)
+        if partition in writes:
+            writes[partition].append(write)
+        else:
+            writes[partition] = [write]
+        return row
+
+    def _storable(self, partition: Partition, records: memoryview | None) -> tuple[Entry, memoryview]:
+        """Raises Refusal."""
+        acks, topic = self._acks, partition.config
+        if not -1 <= acks <= 1:
+            raise Refusal(ErrorCode.INVALID_REQUIRED_ACKS)
+        entry, frame = read_produced(records, self._call.api_version, topic.max_message_bytes)
+        if entry.transactional:
+            if self._request.transactional_id is None:
+                raise Refusal(ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
+            raise Refusal(ErrorCode.INVALID_TXN_STATE, "Partition was not added to the transaction")
+        partition.check_leader()
+        if acks == ALL and len(partition.isr) < topic.min_insync_replicas:
+            raise Refusal(ErrorCode.NOT_ENOUGH_REPLICAS)
+        return make_storable(
+            entry, frame, topic, deep=self._broker.deep_validation, now_ms=self._now_ms, name=partition.directory
+        )
+
+    def appended(
+        self, row: PartitionProduceResponse, partition: Partition, first: int, last: int, log_start: int
+    ) -> None:
+        row.base_offset = first
+        row.log_start_offset = log_start
+        if self._acks == ALL and partition.high_watermark <= last:
+            if self.unsafe is None:
+                self.unsafe = {}
+            self.unsafe.setdefault(partition, []).append((row, last + 1))
+
+    def refused(self, row: PartitionProduceResponse, partition: Partition | None, error: Exception) -> None:
+        code = code_of(error)
+        self.failed = self.failed or error
+        row.error_code, row.log_append_time_ms = code, -1
+        if isinstance(error, Refusal):
+            row.error_message = error.message
+        if partition is None:
+            return
+        reached_log = isinstance(error, StorageError) and code != ErrorCode.KAFKA_STORAGE_ERROR
+        if isinstance(error, Rejected):
+            reached_log = error.reached_log
+            row.record_errors = [
+                BatchIndexAndErrorMessage(batch_index=each.position, batch_index_error_message=each.message)
+                for each in error.records
+            ]
+        if reached_log:
+            row.log_start_offset = partition.log.start
+        if code == ErrorCode.NOT_LEADER_OR_FOLLOWER and self._call.api_version >= 10:
+            row.current_leader = LeaderIdAndEpoch(leader_id=partition.leader, leader_epoch=partition.leader_epoch)
+            self.moved = (self.moved or set()) | {partition.leader}
+
+    def answer(self) -> Answer:
+        response = self._response
+        if self.moved is not None:
+            response.node_endpoints = [
+                NodeEndpoint(node_id=node.id, host=node.host, port=node.port, rack=node.rack)
+                for node in nodes(self._broker, self._call)
+                if node.id in self.moved
+            ]
+        if self._acks == 0:
+            if self.failed is not None:
+                return CloseConnection(f"a produce with acks=0 failed: {self.failed}")
+            return None
+        if self.unsafe:
+            return ParkedProduce(response, self.unsafe, self._request.timeout_ms / 1000)
+        return response
 
 
 def _keep_last(request: ProduceRequest) -> None:
@@ -76,97 +220,6 @@ def _keep_last(request: ProduceRequest) -> None:
         ProduceTopic(name=name, topic_id=topic_id, partition_data=list(partitions.values()))
         for (name, topic_id), partitions in merged.items()
     ]
-
-
-class Produce:
-    """One request on its way through its partitions.
-
-    unsafe   what was appended but is not yet as safe as acks=all asks: the rows to answer, the offsets to wait for
-    moved    leaders that the client is told of (KIP-951)
-    failed   the first error
-    """
-
-    __slots__ = ("_acks", "_broker", "_now_ms", "_transactional", "_version", "failed", "moved", "unsafe")
-
-    def __init__(self, request: ProduceRequest, call: Call, broker: Broker) -> None:
-        self._broker = broker
-        self._acks = request.acks
-        self._transactional = request.transactional_id is not None
-        self._version = call.api_version
-        self._now_ms = broker.env.now_ms()
-        self.unsafe: dict[Partition, list[tuple[PartitionProduceResponse, int]]] = {}
-        self.moved: set[int] = set()
-        self.failed: Exception | None = None
-
-    def append(
-        self, name: str, topic_id: bytes, index: int, records: memoryview | bytes | None
-    ) -> PartitionProduceResponse:
-        partition = None
-        try:
-            replicas = self._broker.replicas
-            partition = replicas.find_by_id(topic_id, index) if self._version >= 13 else replicas.find(name, index)
-            return self._append(partition, records)  # type: ignore[arg-type]  # decoding gives memoryviews
-        except (Refusal, StorageError, OSError) as error:
-            self.failed = self.failed or error
-            return self._refused(partition, index, error)
-
-    def _append(self, partition: Partition, records: memoryview | None) -> PartitionProduceResponse:
-        acks, topic = self._acks, partition.config
-        if not -1 <= acks <= 1:
-            raise Refusal(ErrorCode.INVALID_REQUIRED_ACKS)
-        entry, frame = read_produced(records, self._version, topic.max_message_bytes)
-        if entry.transactional:
-            raise Refusal(*self._transaction_refusal())
-        partition.check_leader()
-        if acks == ALL and len(partition.isr) < topic.min_insync_replicas:
-            raise Refusal(ErrorCode.NOT_ENOUGH_REPLICAS)
-        broker = self._broker
-        entry, frame = make_storable(
-            entry, frame, topic, deep=broker.deep_validation, now_ms=self._now_ms, name=partition.directory
-        )
-        appended = partition.append(((entry, frame),), self._now_ms, Origin.CLIENT)
-        row = PartitionProduceResponse(
-            index=partition.index,
-            error_code=ErrorCode.NONE,
-            base_offset=appended.base_offset,
-            log_append_time_ms=(
-                appended.timestamp if appended.duplicate else self._now_ms if topic.log_append_time else -1
-            ),
-            log_start_offset=appended.log_start,
-        )
-        if acks == ALL and partition.high_watermark <= appended.last_offset:
-            self.unsafe.setdefault(partition, []).append((row, appended.last_offset + 1))
-        return row
-
-    def _transaction_refusal(self) -> tuple[ErrorCode, str | None]:
-        if not self._transactional:
-            return ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, None
-        return ErrorCode.INVALID_TXN_STATE, "Partition was not added to the transaction"
-
-    def _refused(self, partition: Partition | None, index: int, error: Exception) -> PartitionProduceResponse:
-        code = code_of(error)
-        row = PartitionProduceResponse(
-            index=index,
-            error_code=code,
-            base_offset=-1,
-            error_message=error.message if isinstance(error, Refusal) else None,
-        )
-        if partition is None:
-            return row
-        if isinstance(error, Rejected):
-            row.record_errors = [
-                BatchIndexAndErrorMessage(batch_index=each.position, batch_index_error_message=each.message)
-                for each in error.records
-            ]
-        reached_log = error.reached_log if isinstance(error, Rejected) else isinstance(error, StorageError)
-        if reached_log and partition.opened is not None and code != ErrorCode.KAFKA_STORAGE_ERROR:
-            row.log_start_offset = partition.opened.start
-        elif reached_log and partition.opened is None:
-            row.log_start_offset = partition.log.start
-        if code == ErrorCode.NOT_LEADER_OR_FOLLOWER and self._version >= 10:
-            row.current_leader = LeaderIdAndEpoch(leader_id=partition.leader, leader_epoch=partition.leader_epoch)
-            self.moved.add(partition.leader)
-        return row
 
 
 class ParkedProduce(Parked):

@@ -106,12 +106,9 @@ class FrameBuffer:
         self._start = end
         return self._view[start:end]
 
-    def peek(self, count: int) -> bytes | None:
-        """The first `count` bytes of the frame that `take` would give, which stays; None if it would give none."""
-        start = self._start
-        frame = self.take()
-        self._start = start
-        return None if frame is None else bytes(frame[:count])
+    def untake(self, frame: memoryview) -> None:
+        """Put back the frame that `take` gave last; the next `take` gives it again."""
+        self._start -= len(frame) + 4
 
     def feed(self, data: bytes | bytearray | memoryview) -> None:
         """Append bytes that are in memory already. Counts as a call of `space`."""
