@@ -246,7 +246,7 @@ class DiskFiles:
 
     def _put(self, file: DiskFile, descriptor: Descriptor) -> Descriptor:
         file._descriptor = descriptor  # noqa: SLF001
-        file.used = True
+        file.used = False  # opened for one use: the next one earns it a second chance
         self._pool.append(file)
         return descriptor
 
@@ -270,6 +270,11 @@ class DiskFiles:
                 self._pool.append(file)
             else:
                 file.retire_descriptor()
+
+    def close(self) -> None:
+        """Let all descriptors go; leased ones stay until their last lease. Files open again if they are used."""
+        while self._pool:
+            self._pool.popleft().retire_descriptor()
 
     @property
     def open_descriptors(self) -> int:

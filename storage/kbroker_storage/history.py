@@ -14,16 +14,20 @@ def last_batches(producer: Producer, segments: list[Segment]) -> list[Batch]:
     segments  of the log, ascending
     """
     newest = producer.batches[-1].last_offset
-    at = max((at for at, segment in enumerate(segments) if segment.base <= newest), default=-1)
-    if at < 0:
-        return []
-    holder = segments[at]
-    start = holder.walk_back(holder.locate(newest)[0], REACH_INDEX_ENTRIES)
+    walks: list[tuple[Segment, int]] = []
+    reach = REACH_INDEX_ENTRIES
+    for segment in reversed(segments):
+        if segment.base > newest:
+            continue
+        position = segment.size if walks else segment.locate(newest)[0]
+        start, passed = segment.walk_back(position, reach)
+        walks.append((segment, start))
+        reach -= passed + 1
+        if reach <= 0:
+            break
     found: deque[Batch] = deque(maxlen=REMEMBERED_BATCHES)
-    if not start and at:
-        older = segments[at - 1]
-        collect(found, older, older.walk_back(older.size, REACH_INDEX_ENTRIES), producer, newest)
-    collect(found, holder, start, producer, newest)
+    for segment, start in reversed(walks):
+        collect(found, segment, start, producer, newest)
     return list(found)
 
 

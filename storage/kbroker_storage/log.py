@@ -581,7 +581,7 @@ class Log:
         except Corrupt as error:
             self.repaired.append(f"{error}: read anew from the log")
             known = self.start
-        self.epochs.truncate(self.end)
+        self.epochs.truncate(self.end + 1)  # an epoch may begin at the end, with nothing written yet
         for entry in self._entries_from(known):
             self.epochs.assign(entry.epoch, entry.base_offset)
         self.epochs.delete_before(self.start)
@@ -592,10 +592,10 @@ class Log:
     def _load_producers(self, now_ms: int) -> None:
         """From the newest whole snapshot, and from the frames behind it."""
         self.producers.clear()
-        known = self.start
+        known = self._bases[0]
         self._snapshots.remove_above(self.end)
         for offset, producers in self._snapshots.newest():
-            known = max(offset, self.start)
+            known = max(offset, known)
             for producer in producers:
                 self.producers.put(producer)
         for entry in self._entries_from(known):

@@ -267,8 +267,9 @@ class Segment:
                     return record[0], record[1], entry.epoch
         return None
 
-    def walk_back(self, position: int, entries: int) -> int:
-        """The position of a frame about `entries` index entries before `position`; 0 if there are not so many."""
+    def walk_back(self, position: int, entries: int) -> tuple[int, int]:
+        """The position of a frame about `entries` index entries before `position` (0 if there are not so many), and how
+        many entries that are."""
         offsets = self.indexes.offsets
         low, high = 0, len(offsets)
         while low < high:
@@ -277,7 +278,7 @@ class Segment:
                 low = middle + 1
             else:
                 high = middle
-        return offsets[low - entries][1] if low > entries else 0
+        return (offsets[low - entries][1], entries) if low > entries else (0, low)
 
     # -- opening, cutting, mending
 
@@ -296,6 +297,10 @@ class Segment:
         self._resume_walk()
         for position, entry in self.store.scan(self._indexed):
             self.note(position, entry.last_offset, entry.max_timestamp)
+        self._remember_newest()
+
+    def _remember_newest(self) -> None:
+        """What the time index knows of the frames that were not walked. Raises Corrupt if the log knows better."""
         newest = self.indexes.times.last()
         if newest is None:
             return
@@ -349,23 +354,25 @@ class Segment:
         """
         file_size = self.size
         self.active = True
-        self._indexes = indexes = Indexes.load(self._home.files, self._path)
-        indexes.keep_below(offset - self.base)
+        self._indexes = Indexes.load(self._home.files, self._path)
+        self._indexes.keep_below(offset - self.base)
         try:
             self._resume_walk()
+            self._take_below(offset, file_size)
+            self._remember_newest()
         except (Corrupt, EOFError):
             self._indexes = Indexes.create(self._home.files, self._path)
             self._restart_walk(0)
+            self._take_below(offset, file_size)
+        return file_size
+
+    def _take_below(self, offset: int, file_size: int) -> None:
         self.store.size = self._indexed
         with suppress(Corrupt):  # what verifies the rest will meet it again
             for position, entry in self.store.scan(self._indexed, file_size):
                 if entry.base_offset >= offset:
                     break
                 self.take(position, entry)
-        newest = self.indexes.times.last()
-        if newest is not None and newest[0] >= self._newest:
-            self._newest, self._newest_offset = newest[0], self.base + newest[1]
-        return file_size
 
     def take(self, position: int, entry: Entry) -> None:
         """The frame at `position`, where the store ends, is part of it."""

@@ -152,6 +152,6 @@ class SparseFile:
             self._file.truncate(count * self._layout.size)
 
     def ascending(self) -> bool:
-        """Whether all keys and all values ascend strictly: what no run of zeros or random bytes does."""
-        entries = list(self)
+        """Whether all keys and all values ascend strictly from 0 on: what no run of zeros or random bytes does."""
+        entries = [(-1, -1), *self]
         return all(one[0] < two[0] and one[1] < two[1] for one, two in pairwise(entries))

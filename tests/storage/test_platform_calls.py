@@ -1,0 +1,79 @@
+"""Each system call and its second way do the same."""
+
+import errno
+import fcntl
+import os
+
+import pytest
+
+from kbroker_storage.platform_calls import full_sync, lock_first_byte, native, portable
+
+
+@pytest.fixture
+def fd(tmp_path):
+    descriptor = os.open(f"{tmp_path}/file", os.O_RDWR | os.O_CREAT)
+    yield descriptor
+    os.close(descriptor)
+
+
+@pytest.mark.parametrize("calls", [native(), portable()], ids=["native", "portable"])
+def test_writes_and_reads_go_to_their_positions(fd, calls):
+    assert calls.write_at(fd, [b"hello"], 0) == 5
+    assert calls.write_at(fd, [b"A", b"BC", memoryview(b"D")], 2) == 4
+    assert calls.read_at(fd, 10, 0) == b"heABCD"
+    assert calls.read_at(fd, 2, 3) == b"BC"
+    buffer = bytearray(b"......")
+    assert calls.read_into(fd, memoryview(buffer)[1:4], 4) == 2
+    assert buffer == b".CD..."
+    calls.will_need(fd, 0, 6)
+    calls.sync_data(fd)
+
+
+@pytest.mark.parametrize("calls", [native(), portable()], ids=["native", "portable"])
+def test_folders_are_synced_or_silently_not(tmp_path, calls):
+    calls.sync_directory(str(tmp_path))
+
+
+def test_full_sync_asks_the_drive(fd):
+    asked = []
+    full_sync(fd, lambda *arguments: asked.append(arguments))
+    assert asked == [(fd, 51)]
+
+
+@pytest.mark.parametrize("number", [errno.ENOTSUP, errno.EINVAL, errno.ENOTTY])
+def test_full_sync_falls_back_where_the_file_system_does_not_know_it(fd, number):
+    def refuse(*_):
+        raise OSError(number, "no")
+
+    full_sync(fd, refuse)
+
+
+def test_full_sync_does_not_hide_a_failure(fd):
+    def fail(*_):
+        raise OSError(errno.EIO, "lost")
+
+    with pytest.raises(OSError, match="lost"):
+        full_sync(fd, fail)
+
+
+class ByteLocks:
+    """Stands in for msvcrt, which Linux lacks, by the platform's own locks."""
+
+    LK_NBLCK = 2
+
+    def locking(self, fd, mode, nbytes):
+        assert (mode, nbytes) == (self.LK_NBLCK, 1)
+        assert os.lseek(fd, 0, os.SEEK_CUR) == 0
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OSError(errno.EACCES, "held") from None
+
+
+def test_the_lock_of_windows_excludes_a_second_holder(fd, tmp_path):
+    other = os.open(f"{tmp_path}/file", os.O_RDWR)
+    try:
+        assert lock_first_byte(fd, ByteLocks())
+        assert not lock_first_byte(other, ByteLocks())
+    finally:
+        os.close(other)
