@@ -5,6 +5,7 @@
     python3 run.py serve [OPTIONS]     a durable broker; options as of `kbroker serve`
     python3 run.py test [OPTIONS]      the tests; options as of pytest
     python3 run.py check               the static checks
+    python3 run.py docs                what the documentation says of the code's tables, written anew
     python3 run.py lock                pin the development dependencies anew (needs uv)
 
 The environment is `.venv` beside this file. It is made on the first run, and again when requirements-dev.txt changes.
@@ -35,6 +36,8 @@ def main() -> int:
     if command == "check":
         install()
         return subprocess.call([str(HERE / ".ci" / "check")])
+    if command == "docs":
+        return run("python", str(HERE / "docs" / "generate.py"))
     if command == "lock":
         return lock()
     print(__doc__)

@@ -23,7 +23,7 @@ A value that is not allowed ends the command with a message that says what is.
 Other than in Kafka, `listeners` is `PLAINTEXT://127.0.0.1:9092` when not given, `node.id` is 1 and `log.dirs` is
 `./kbroker-data`. `kbroker dev` changes some more, and prints which.
 
-This page is made by `python -m kbroker.settings`.
+This page is made by `python3 run.py docs`.
 """
 _TABLE = "| name | type | default | meaning |\n|---|---|---|---|\n"
 
