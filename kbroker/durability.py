@@ -80,10 +80,10 @@ class SyncRounds:
         plans = [(target, plan) for target in due if (plan := target.log.plan_flush()) is not None]
         if not plans:
             return
-        if len(plans) > FILES_ONE_BY_ONE and self._have_syncfs():
-            failures = await self._env.run_blocking(lambda: self._sync_at_once([plan for _, plan in plans]))
-        else:
-            failures = await self._env.run_blocking(lambda: _sync_each([plan for _, plan in plans]))
+        taken = [plan for _, plan in plans]
+        sync = self._sync_at_once if len(plans) > FILES_ONE_BY_ONE and self._have_syncfs() else _sync_each
+        with trio.CancelScope(shield=True):  # a plan that does not come back is never durable
+            failures = await self._env.run_blocking(lambda: sync(taken))
         for (target, plan), failure in zip(plans, failures, strict=True):
             if failure is None:
                 target.log.flushed(plan)

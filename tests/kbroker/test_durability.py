@@ -1,0 +1,427 @@
+"""Sync rounds: nothing is acknowledged, shown or forgotten before its time, and a failing disk hits what it holds."""
+
+from __future__ import annotations
+
+import errno
+import os
+from dataclasses import replace
+
+import pytest
+import trio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from broker_in_memory import (
+    Gate,
+    batch,
+    disk_env,
+    fetch,
+    fetch_request,
+    fetched,
+    produce,
+    produce_request,
+    produced,
+    running,
+    topic_request,
+    values,
+)
+from kbroker import durability
+from kbroker.durability import FILES_ONE_BY_ONE, SyncRounds, find_syncfs
+from kbroker.env import Env, thread_runner
+from kbroker_storage.platform_calls import native
+from kbroker_wire import ErrorCode
+from kbroker_wire.messages.init_producer_id import InitProducerIdRequest
+
+
+class FakePlan:
+    def __init__(self, log, end):
+        self.log, self.end, self.leases = log, end, []
+        self.fds = []
+
+    def run(self):
+        if self.log.fails:
+            raise OSError(errno.EIO, "input/output error")
+
+
+class FakeLog:
+    """As much of a log as a round sees, and what a real one promises: durable is what a plan that came back covered."""
+
+    def __init__(self):
+        self.end = self.durable_end = self.planned = 0
+        self.fails = self.poisoned = False
+
+    def plan_flush(self):
+        if self.poisoned or self.planned == self.end:
+            return None
+        self.planned = self.end
+        return FakePlan(self, self.end)
+
+    def flushed(self, plan):
+        self.durable_end = max(self.durable_end, plan.end)
+
+    def flush_failed(self, plan, error):
+        self.poisoned = True
+
+
+class Target:
+    def __init__(self):
+        self.log = FakeLog()
+        self.told, self.failures = [], []
+
+    def synced(self):
+        self.told.append(self.log.durable_end)
+
+    def failed(self, error):
+        self.failures.append(error)
+
+
+# -- the rounds against a model
+
+
+actions = st.lists(st.sampled_from(["append 0", "append 1", "append 2", "step", "finish", "flush"]), max_size=40)
+
+
+@given(actions)
+@settings(max_examples=150, deadline=None)
+def test_no_wakeup_is_lost_however_appends_and_rounds_interleave(script):
+    """Whatever was due when everything has come to rest is durable, and its target was told of its last end."""
+    targets = [Target() for _ in range(3)]
+    gate = Gate()
+
+    async def play():
+        rounds = SyncRounds(replace(Env.in_memory(), run_blocking=gate.run))
+        gate.close()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(rounds.run)
+            for action in script:
+                if action == "step":
+                    await trio.lowlevel.checkpoint()
+                elif action == "finish":
+                    gate.open()
+                    await trio.lowlevel.checkpoint()
+                    gate.close()
+                elif action == "flush":
+                    nursery.start_soon(rounds.round)
+                else:
+                    target = targets[int(action[-1])]
+                    target.log.end += 1
+                    rounds.due(target)
+            gate.open()
+            await wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
+
+    trio.run(play, clock=MockClock(autojump_threshold=0))
+    for target in targets:
+        assert target.log.durable_end == target.log.end
+        assert target.told[-1:] == ([target.log.end] if target.log.end else [])
+
+
+async def test_those_who_come_while_a_round_runs_share_the_next_one(autojump_clock):
+    gate = Gate()
+    rounds = SyncRounds(replace(Env.in_memory(), run_blocking=gate.run))
+    targets = [Target() for _ in range(5)]
+    gate.close()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(rounds.run)
+        for target in targets:
+            target.log.end += 1
+            rounds.due(target)
+            await wait_all_tasks_blocked()
+        assert gate.held == 1
+        assert [target.log.planned for target in targets] == [1, 0, 0, 0, 0]
+        runs = 0
+
+        async def counted(work):
+            nonlocal runs
+            runs += 1
+            return work()
+
+        rounds._env = replace(rounds._env, run_blocking=counted)
+        gate.open()
+        await wait_all_tasks_blocked()
+        assert runs == 1
+        assert all(target.told == [1] for target in targets)
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_failing_sync_is_told_to_its_target_alone(autojump_clock):
+    rounds = SyncRounds(Env.in_memory())
+    good, bad = Target(), Target()
+    bad.log.fails = True
+    for target in (good, bad):
+        target.log.end = 1
+        rounds.due(target)
+    await rounds.round()
+    assert (good.told, good.failures) == ([1], [])
+    assert (bad.told, [error.errno for error in bad.failures]) == ([], [errno.EIO])
+
+
+async def test_a_round_that_is_cancelled_as_it_begins_still_brings_its_plans_back(autojump_clock):
+    """A broker that stops cancels the rounds; what they had taken would never become durable again."""
+    rounds = SyncRounds(replace(Env.in_memory(), run_blocking=thread_runner()))
+    target = Target()
+    target.log.end = 1
+    rounds.due(target)
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await rounds.round()
+    assert target.log.durable_end == 1
+
+
+# -- syncfs
+
+
+@pytest.mark.skipif(find_syncfs() is None, reason="syncfs is Linux's")
+async def test_many_dirty_files_are_synced_at_once(tmp_path, monkeypatch):
+    single, whole = [], []
+    calls = native()._replace(sync_data=single.append)
+    monkeypatch.setattr(durability, "find_syncfs", lambda: whole.append)
+    files, systems = await _syncs_of_one_produce(tmp_path, calls, FILES_ONE_BY_ONE + 5, single, whole)
+    assert (files, systems) == (0, 1)
+
+
+async def test_without_syncfs_many_dirty_files_are_synced_one_by_one(tmp_path, monkeypatch):
+    single, whole = [], []
+    calls = native()._replace(sync_data=single.append)
+    monkeypatch.setattr(durability, "find_syncfs", lambda: None)
+    files, systems = await _syncs_of_one_produce(tmp_path, calls, FILES_ONE_BY_ONE + 5, single, whole)
+    assert files >= FILES_ONE_BY_ONE + 5
+    assert systems == 0
+
+
+async def _syncs_of_one_produce(tmp_path, calls, count, single, whole):
+    """How many files, and how many file systems, were synced for a Produce to `count` partitions."""
+    async with running({"log.dirs": str(tmp_path / "data")}, disk_env(calls)) as node:
+        await node.create("many", partitions=count)
+        client = node.connect()
+        single.clear()
+        whole.clear()
+        response = await client.ask(produce_request("many", [batch()] * count), 12)
+        assert [row.error_code for row in response.responses[0].partition_responses] == [0] * count
+        marks = [node.broker.replicas.find("many", index).high_watermark for index in range(count)]
+        assert marks == [1] * count
+        return len(single), len(whole)
+
+
+@pytest.mark.skipif(find_syncfs() is None, reason="syncfs is Linux's")
+def test_syncfs_works_here_and_tells_what_failed():
+    syncfs = find_syncfs()
+    descriptor = os.memfd_create("file")  # a file system with nothing to write
+    syncfs(descriptor)
+    os.close(descriptor)
+    with pytest.raises(OSError, match=os.strerror(errno.EBADF)):
+        syncfs(descriptor)
+
+
+# -- what a broker promises
+
+
+async def test_no_synced_answer_to_acks_all_precedes_the_sync_of_its_bytes(tmp_path):
+    """Counted at the door: each fdatasync tells how much of the file it covered."""
+    covered = {}
+
+    def sync_data(fd):
+        status = os.fstat(fd)
+        os.fdatasync(fd)
+        covered[status.st_ino] = max(covered.get(status.st_ino, 0), status.st_size)
+
+    env = replace(disk_env(native()._replace(sync_data=sync_data)), run_blocking=thread_runner())
+    async with running({"log.dirs": str(tmp_path / "data")}, env) as node:
+        await node.create("topic", partitions=3)
+        log_files = [tmp_path / "data" / f"topic-{index}" / f"{0:020}.log" for index in range(3)]
+        data = batch(b"v" * 100)
+
+        async def writer(number):
+            client = node.connect()
+            index = number % 3
+            for _ in range(4):
+                for _ in range(5):
+                    await client.send(produce_request("topic", data, partition=index), 12)
+                for _ in range(5):
+                    row = produced(await client.receive())
+                    needed = (row.base_offset + 1) * len(data)
+                    assert covered[log_files[index].stat().st_ino] >= needed
+
+        async with trio.open_nursery() as nursery:
+            for number in range(6):
+                nursery.start_soon(writer, number)
+
+
+@pytest.fixture
+def gate():
+    return Gate()
+
+
+@pytest.fixture
+async def node(gate):
+    async with running(env=replace(Env.in_memory(), run_blocking=gate.run)) as node:
+        await node.create("topic")
+        yield node
+        gate.open()
+
+
+@pytest.mark.parametrize("acks", [0, 1, -1])
+async def test_a_record_is_not_readable_before_its_sync_round_whatever_its_acks(node, gate, acks, autojump_clock):
+    writer, reader = node.connect(), node.connect()
+    gate.close()
+    frame = writer.frame(produce_request("topic", batch(b"new"), acks=acks), 12, answered=acks != 0)
+    await writer.stream.send_all(frame)
+    if acks == 1:
+        assert produced(await writer.receive()).base_offset == 0
+    row = await fetch(reader, "topic", wait_ms=5000)
+    assert (row.high_watermark, values(row)) == (0, [])
+    await reader.send(fetch_request("topic", wait_ms=60_000), 12)
+    await wait_all_tasks_blocked()
+    gate.open()
+    row = fetched(await reader.receive())
+    assert (row.high_watermark, values(row)) == (1, [b"new"])
+    assert trio.current_time() < 6
+
+
+async def test_a_duplicate_is_not_answered_before_the_originals_sync_round(node, gate, autojump_clock):
+    first, second = node.connect(), node.connect()
+    producer = (await first.ask(InitProducerIdRequest(transactional_id=None, transaction_timeout_ms=0))).producer_id
+    data = batch(b"once", producer_id=producer, producer_epoch=0, base_sequence=0)
+    gate.close()
+    await first.send(produce_request("topic", data), 12)
+    await wait_all_tasks_blocked()
+    await second.send(produce_request("topic", data), 12)
+    await wait_all_tasks_blocked()
+    assert not second.has_answer()
+    gate.open()
+    assert [produced(await client.receive()).base_offset for client in (first, second)] == [0, 0]
+    assert values(await fetch(first, "topic")) == [b"once"]
+
+
+async def test_in_relaxed_mode_a_record_is_acknowledged_and_readable_at_once(gate):
+    more = {"kbroker.durability": "relaxed"}
+    async with running(more, replace(Env.in_memory(), run_blocking=gate.run)) as node:
+        await node.create("topic")
+        client = node.connect()
+        gate.close()
+        assert (await produce(client, "topic", batch(b"now"))).error_code == ErrorCode.NONE
+        assert values(await fetch(client, "topic")) == [b"now"]
+        gate.open()
+
+
+async def test_in_relaxed_mode_a_topic_may_ask_for_a_sync_of_every_message(gate, autojump_clock):
+    more = {"kbroker.durability": "relaxed"}
+    async with running(more, replace(Env.in_memory(), run_blocking=gate.run)) as node:
+        await node.create("careful", configs={"flush.messages": "1"})
+        client = node.connect()
+        gate.close()
+        await client.send(produce_request("careful", batch()), 12)
+        await wait_all_tasks_blocked()
+        assert not client.has_answer()
+        gate.open()
+        assert produced(await client.receive()).error_code == ErrorCode.NONE
+
+
+async def test_a_topic_is_not_shown_before_the_metadata_log_is_synced(node, gate, autojump_clock):
+    client = node.connect()
+    gate.close()
+    await client.send(topic_request("later"), 7)
+    await wait_all_tasks_blocked()
+    assert not client.has_answer()
+    assert "later" not in node.broker.image.topic_ids
+    gate.open()
+    assert (await client.receive()).topics[0].error_code == ErrorCode.NONE
+    assert "later" in node.broker.image.topic_ids
+
+
+class Disk:
+    """A disk that can be told to fail, at the files door."""
+
+    def __init__(self):
+        self.bad = set()
+        self.write_fails_after = None
+        original = native()
+
+        def sync_data(fd):
+            if any(name in os.readlink(f"/proc/self/fd/{fd}") for name in self.bad):
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            original.sync_data(fd)
+
+        def write_at(fd, buffers, position):
+            if self.write_fails_after is None or f"{0:020}.log" not in os.readlink(f"/proc/self/fd/{fd}"):
+                return original.write_at(fd, buffers, position)
+            some = b"".join(buffers)[: self.write_fails_after]
+            if not some:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            self.write_fails_after -= len(some)
+            return original.write_at(fd, [some], position)
+
+        self.calls = original._replace(sync_data=sync_data, write_at=write_at)
+
+
+linux_only = pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="file names come from /proc")
+
+
+@linux_only
+async def test_a_failing_fdatasync_takes_only_its_partition_offline(tmp_path):
+    disk = Disk()
+    async with running({"log.dirs": str(tmp_path / "data")}, disk_env(disk.calls)) as node:
+        await node.create("topic", partitions=2)
+        client = node.connect()
+        await produce(client, "topic", batch(b"safe"))
+        disk.bad.add("topic-0/")
+        rows = (await client.ask(produce_request("topic", [batch(b"lost"), batch(b"fine")]), 12)).responses[0]
+        codes = [row.error_code for row in rows.partition_responses]
+        assert codes == [ErrorCode.KAFKA_STORAGE_ERROR, ErrorCode.NONE]
+        disk.bad.clear()  # a second sync would say that all is well: it is not asked
+        assert (await produce(client, "topic", batch())).error_code == ErrorCode.KAFKA_STORAGE_ERROR
+        row = await fetch(client, "topic")
+        assert (row.error_code, values(row)) == (ErrorCode.KAFKA_STORAGE_ERROR, [])
+        row = await fetch(client, "topic", partition=1)
+        assert values(row) == [b"fine"]
+        assert node.broker.replicas.find("topic", 0).high_watermark == 1
+    async with running({"log.dirs": str(tmp_path / "data")}, disk_env()) as node:
+        client = node.connect()
+        row = await fetch(client, "topic")
+        assert values(row)[0] == b"safe"
+
+
+@linux_only
+async def test_a_failing_fdatasync_wakes_a_parked_fetch_with_an_error(tmp_path, autojump_clock):
+    disk = Disk()
+    async with running({"log.dirs": str(tmp_path / "data")}, disk_env(disk.calls)) as node:
+        await node.create("topic")
+        reader, writer = node.connect(), node.connect()
+        await reader.send(fetch_request("topic", wait_ms=600_000), 12)
+        await wait_all_tasks_blocked()
+        disk.bad.add("topic-0/")
+        await produce(writer, "topic", batch())
+        assert fetched(await reader.receive()).error_code == ErrorCode.KAFKA_STORAGE_ERROR
+        assert trio.current_time() < 600
+
+
+@linux_only
+async def test_a_metadata_log_that_can_not_be_synced_refuses_and_the_topics_go_on(tmp_path):
+    disk = Disk()
+    async with running({"log.dirs": str(tmp_path / "data")}, disk_env(disk.calls)) as node:
+        await node.create("topic")
+        client = node.connect()
+        disk.bad.add("__cluster_metadata-0/")
+        for name in ("one", "two"):
+            [row] = (await client.ask(topic_request(name))).topics
+            assert row.error_code == ErrorCode.KAFKA_STORAGE_ERROR
+        assert "one" not in node.broker.image.topic_ids
+        assert (await produce(client, "topic", batch())).error_code == ErrorCode.NONE
+
+
+@linux_only
+@pytest.mark.parametrize("written", [0, 1, 40])
+async def test_a_short_write_is_undone_and_the_next_append_succeeds(tmp_path, written):
+    disk = Disk()
+    async with running({"log.dirs": str(tmp_path / "data")}, disk_env(disk.calls)) as node:
+        await node.create("topic")
+        client = node.connect()
+        await produce(client, "topic", batch(b"before"))
+        disk.write_fails_after = written
+        row = await produce(client, "topic", batch(b"torn"))
+        assert (row.error_code, row.base_offset) == (ErrorCode.KAFKA_STORAGE_ERROR, -1)
+        assert values(await fetch(client, "topic")) == [b"before"]
+        disk.write_fails_after = None
+        assert (await produce(client, "topic", batch(b"after"))).base_offset == 1
+        assert values(await fetch(client, "topic")) == [b"before", b"after"]
