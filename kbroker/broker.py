@@ -227,7 +227,7 @@ async def run(
     """
     doors = open_doors(config, env)
     try:
-        folder = DataFolder.open(env, config.data_dir, config.node_id, None)
+        folder = DataFolder.open(env, config.data_dir, config.node_id, config.optional_str("kbroker.cluster.id"))
         clean = False
         try:
             broker = Broker(config, env, folder)

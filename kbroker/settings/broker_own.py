@@ -6,6 +6,13 @@ from .setting import STRING, OneOf, Setting
 
 ROWS = (
     Setting(
+        "kbroker.cluster.id",
+        STRING,
+        None,
+        acts=True,
+        doc="The cluster this broker belongs to: a new data folder gets this id, another cluster's folder is refused.",
+    ),
+    Setting(
         "kbroker.durability",
         STRING,
         "synced",
