@@ -82,7 +82,7 @@ def test_the_console_producer_and_consumer(broker: Broker, topic_name: str, code
         stdin="\n".join(lines) + "\n",
     )
     sent = [Record(r.key, r.value) for r in Confluent().consume(broker.bootstrap, topic_name, 50)]
-    assert sent == [Record(*(part.encode() for part in line.split(":"))) for line in lines]
+    assert sent == [Record(b"key-%d" % number, b"value %d" % number) for number in range(50)]
     read = run(
         "org.apache.kafka.tools.consumer.ConsoleConsumer",
         *(*at, "--partition", "0", "--offset", "earliest", "--max-messages", "50", "--timeout-ms", "30000"),
