@@ -18,6 +18,10 @@ from kbroker_storage import Slice
 Part = bytes | bytearray | memoryview | Slice
 BYTES = (bytes, bytearray, memoryview)
 
+# Up to here a range is read and sent with its head in one call; above it sendfile is cheaper than the copy (measured
+# on loopback: 16 KiB take 7.5 us read and sent, 10 us by sendfile; 64 KiB 18 and 13).
+COPIED_BYTES = 32 * 1024
+
 # One turn of the loop sends at most this much of a file, so that a bulk reader does not hold up a small request
 # (without slicing, others waited 151-383 ms at the 99th percentile under bulk load).
 SENDFILE_BYTES = 512 * 1024
@@ -91,6 +95,9 @@ async def send_parts(sock: socket.socket, parts: Sequence[Part], calls: SendCall
     for part in parts:
         if isinstance(part, BYTES):
             pending.append(part)
+            continue
+        if part.nbytes <= COPIED_BYTES:
+            pending.append(part.read())
             continue
         if pending:
             await send_bytes(sock, b"".join(pending), calls.more)
