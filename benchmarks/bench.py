@@ -15,7 +15,6 @@ import procstat
 from admin import Address
 from batches import MIB, BatchFile, BatchShelf
 
-VERIFIED_BYTES = 64 * MIB  # read back and compared after each load: the first and the last half of this
 QUIET_WITHIN_S = 3.0  # before one round, while the run has patience left
 
 
@@ -23,6 +22,7 @@ QUIET_WITHIN_S = 3.0  # before one round, while the run has patience left
 class Form:
     """How much is measured. Seconds are those of one round; bytes bound what one round writes.
 
+    verified_bytes  read back and compared after each load: the first and the last half of this
     warm_up_s  by kind of peer: the JVM compiles what runs often, the others need their caches warm
     quiet_s    how long a broker is left alone before its memory is read
     patience_s spent at most, in the whole run, on waiting for a quiet machine
@@ -33,6 +33,7 @@ class Form:
     rounds: int
     round_s: float
     round_bytes: int
+    verified_bytes: int
     warm_up_jvm_s: float
     warm_up_s: float
     touched_bytes: int
@@ -54,22 +55,23 @@ class Bench:
         self.batches = BatchShelf(folder)
         self.warming = False
         self._patience_s = form.patience_s
-        self._running: dict[str, peers.Peer | peers.Absent] = {}
+        self._running: dict[str, peers.Peer | RuntimeError] = {}
         self._filled: dict[tuple[str, BatchFile], str] = {}
         self._names = itertools.count()
 
     # -- peers --------------------------------------------------------------------------------------------------------
 
     def peer(self, name: str) -> peers.Peer:
-        """The running peer of that name. Raises peers.Absent, each time, if it could not be started."""
+        """The running peer of that name. If it could not be started, raises peers.start's error, each time."""
         if name not in self._running:
             try:
                 self._running[name] = peers.start(name, self.folder / name, self.ports.take())
-                self._warm_up(name)
-            except peers.Absent as reason:
+            except RuntimeError as reason:
                 self._running[name] = reason
+            else:
+                self._warm_up(name)
         found = self._running[name]
-        if isinstance(found, peers.Absent):
+        if isinstance(found, RuntimeError):
             raise found
         return found
 
@@ -90,7 +92,7 @@ class Bench:
 
     def close(self) -> None:
         for name, peer in self._running.items():
-            if not isinstance(peer, peers.Absent):
+            if not isinstance(peer, RuntimeError):
                 peer.kill()
             shutil.rmtree(self.folder / name, ignore_errors=True)
         self._running.clear()
@@ -178,7 +180,7 @@ class Bench:
                 seconds=seconds or self.round_s,
                 max_bytes=max_bytes or self.form.round_bytes,
             )
-        back = kload.run("verify", address, topic, **common, max_bytes=VERIFIED_BYTES)
+        back = kload.run("verify", address, topic, **common, max_bytes=self.form.verified_bytes)
         if back["records"] != load["records"]:
             raise kload.LoadFailed(f"{load['records']:.0f} records acknowledged, {back['records']:.0f} there")
         return load | {"cpu_s": use.seconds}

@@ -1,7 +1,7 @@
 """Rows, the figures they give, and the goals of those figures."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench import Bench
 from peers import KBROKER
@@ -45,7 +45,7 @@ class Row:
     family    what `--rows` chooses by; rows of a family share the A/A control of the row that has one
     subjects  names of peers, measured one after the other in each round
     measure   one round of one subject; keys are those of the figures
-    quick     part of the quick form
+    quick     the subjects in the quick form; empty: the row is not part of it
     rounds    in the quick and in the full form, if not the form's own
     warm_up   a first round that is not counted
     shared    uses the peers that run throughout, not processes of its own
@@ -56,7 +56,14 @@ class Row:
     subjects: tuple[str, ...]
     measure: Callable[[Bench, str], dict[str, float]]
     figures: tuple[Figure, ...]
-    quick: bool = True
+    quick: tuple[str, ...] = ()
     rounds: tuple[int, int] | None = None
     warm_up: bool = True
     shared: bool = True
+
+    def shortened(self) -> "Row":
+        """As the quick form measures it; a row that is not part of that is left whole, for who asks for it by name."""
+        if not self.quick:
+            return self
+        figures = tuple(figure for figure in self.figures if figure.subject in self.quick)
+        return replace(self, subjects=self.quick, figures=figures)

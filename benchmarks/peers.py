@@ -13,7 +13,7 @@ from typing import Protocol
 import build
 import procstat
 from apache_kafka import BROKER_VERSION, ApacheKafka, KafkaUnavailable
-from brokers import BrokerUnavailable, Kbroker
+from brokers import Kbroker
 
 KBROKER, AGAIN, RECORDS, SYNCED = "kbroker", "kbroker-again", "kbroker-records", "kbroker-synced"
 APACHE, KFAKE = "apache-kafka", "kfake"
@@ -126,12 +126,15 @@ KINDS: dict[str, Kind] = {
 
 
 def start(name: str, folder: Path, port: int) -> Peer:
-    """Starts a peer on a folder of its own, which may hold data of an earlier start. Raises Absent."""
+    """Starts a peer on a folder of its own, which may hold data of an earlier start.
+
+    Raises Absent if this machine can not run it; BrokerUnavailable if kbroker itself does not start, which is a failure.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     peer = KINDS[name].open(folder, port)
     try:
         peer.start()
-    except (KafkaUnavailable, BrokerUnavailable, build.BuildFailed) as reason:
+    except (KafkaUnavailable, build.BuildFailed) as reason:
         raise Absent(str(reason)) from reason
     return peer
 
@@ -160,7 +163,7 @@ class Ports:
                     return port
 
 
-def wait_until_quiet(at_most_s: float, window_s: float = 0.2, quiet_cores: float = 0.3) -> float:
+def wait_until_quiet(at_most_s: float, window_s: float = 0.1, quiet_cores: float = 0.3) -> float:
     """Waits until the machine is quiet, not longer than that; returns how many processors are busy at the end."""
     deadline = time.monotonic() + at_most_s
     while (busy := procstat.busy_cores(window_s)) >= quiet_cores and time.monotonic() < deadline:

@@ -19,7 +19,7 @@ class Sample:
     """One round of one subject.
 
     load_average   the kernel's, over one minute: it counts our own earlier rounds as well
-    busy_before    processors busy in the 0.2 s before, when all that we started is idle
+    busy_before    processors busy in the 0.1 s before, when all that we started is idle
     foreign_cores  processors that were busy during the round with what we did not start (kernel threads included)
     """
 

@@ -60,6 +60,7 @@ ROWS = (
             Figure("end to end, idle: p50", "p50_ms", "ms", (at_most(0.8, APACHE),)),
             Figure("end to end, idle: p99", "p99_ms", "ms", (at_most(0.7, APACHE),)),
         ),
+        quick=(KBROKER, APACHE),
     ),
     Row(
         "latency, bulk",
@@ -70,6 +71,5 @@ ROWS = (
             Figure("end to end under bulk load: p99", "p99_ms", "ms", (at_most(1.0, APACHE),)),
             Figure("end to end under bulk load: p50", "p50_ms", "ms"),
         ),
-        quick=False,
     ),
 )

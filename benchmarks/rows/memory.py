@@ -82,6 +82,7 @@ ROWS = (
             Figure("memory after 10 GiB produced", "loaded_mib", "MiB", (at_most(100.0),)),
             Figure("memory while 2 GiB are fetched, highest", "fetching_mib", "MiB", (at_most(100.0),)),
         ),
+        quick=(KBROKER,),
         rounds=(1, 1),
         warm_up=False,
         shared=False,

@@ -29,6 +29,7 @@ ROWS = (
             Figure("1,000 partitions created: answered", "answered_ms", "ms", (at_most(150.0),)),
             Figure("1,000 partitions created: all usable", "usable_ms", "ms"),
         ),
+        quick=(KBROKER, APACHE),
         rounds=(1, 3),
         warm_up=False,
     ),

@@ -30,5 +30,6 @@ ROWS = (
             Figure("franz-go produce", "produced_mb_s", "MB/s", (at_least(1.3, APACHE),)),
             Figure("franz-go consume", "consumed_mb_s", "MB/s", (at_least(1.0, APACHE),)),
         ),
+        quick=(KBROKER, APACHE),
     ),
 )

@@ -41,6 +41,7 @@ def _row(title: str, connections: int, depth: int, goals: tuple[Goal, ...]) -> R
             Figure(f"{title}: CPU", "cpu_us_request", "us/request"),
             Figure(f"{title}: p99", "p99_ms", "ms"),
         ),
+        quick=(KBROKER, APACHE, KFAKE, AGAIN) if depth > 1 else (KBROKER, APACHE, KFAKE),
     )
 
 
@@ -53,7 +54,7 @@ def _synced_row(partitions: int) -> Row:
         (SYNCED, KBROKER, APACHE),
         partial(measure, 4, 64, partitions, True),
         (Figure(title, "requests_s", "requests/s", goals, subject=SYNCED),),
-        quick=partitions == 1,
+        quick=(SYNCED, KBROKER) if partitions == 1 else (),
     )
 
 
