@@ -28,6 +28,7 @@ from .call import Answer, Call, Parked
 from .errors import CloseConnection, code_of
 from .handlers.api_versions import unknown_version
 from .handlers.produce import handle_run
+from .receiving import ReceiveBudget
 from .transport import BYTES, NATIVE, Part, PeerGone, SendCalls, send_parts
 
 if TYPE_CHECKING:
@@ -84,8 +85,10 @@ class Answered(Parked):
 class Connection:
     __slots__ = (
         "_broker",
+        "_budget",
         "_buffer",
         "_calls",
+        "_counted",
         "_draining",
         "_idle",
         "_listener",
@@ -93,6 +96,8 @@ class Connection:
         "_out_bytes",
         "_sock",
         "_told",
+        "_turn_bytes",
+        "_turn_requests",
         "_waiting",
         "last_active",
         "peer",
@@ -107,12 +112,14 @@ class Connection:
         told: tuple[str, int],
         peer: str,
         max_frame_bytes: int,
+        budget: ReceiveBudget,
         calls: SendCalls = NATIVE,
     ) -> None:
         """Serve `sock` (connected, non-blocking) for `broker`.
 
         told             (host, port) that answers on this connection name as this broker's address
         max_frame_bytes  socket.request.max.bytes; a frame that declares more ends the connection
+        budget           of the broker's receive buffers
         """
         self._sock = sock
         self._broker = broker
@@ -120,13 +127,15 @@ class Connection:
         self._told = told
         self._calls = calls
         self._buffer = FrameBuffer(max_frame_bytes, minimum=REQUEST_HEAD.size)
+        self._budget = budget
+        self._counted = 0  # bytes of our buffer in the budget
         self._out: list[Part] = []
         self._out_bytes = 0
         self._waiting: deque[Waiting] = deque()
         self._draining = False
         self._idle = False  # nothing is owed to the peer: all there is to do is to wait for its next request
         self.peer = peer
-        self.last_active = trio.current_time()
+        self._new_turn()
 
     @property
     def parked(self) -> int:
@@ -151,6 +160,7 @@ class Connection:
                 waiting.parked.drop()
             self._waiting.clear()
             self._release()
+            self._budget.count(-self._counted)
             self.close()
 
     def drain(self) -> None:
@@ -193,29 +203,31 @@ class Connection:
 
     async def _serve_buffered(self) -> None:
         """Every request that has arrived whole and need not wait for one before it."""
-        turn_bytes, turn_requests = TURN_BYTES, TURN_REQUESTS
         while True:
             if self._waiting:
                 self._answer_ready()
             frame = self._next_frame()
             if frame is None:
                 return
-            turn_bytes -= len(frame)
-            turn_requests -= 1
+            self._turn_bytes -= len(frame)
             if frame[0] == 0 and frame[1] == 0:  # the API key of Produce
-                served = self._produce(frame, turn_requests)
-                turn_requests -= served - 1
-                turn_bytes -= (served - 1) * len(frame)
+                self._turn_requests -= self._produce(frame, self._turn_requests)
             else:
+                self._turn_requests -= 1
                 await self._request(frame)
             if self._out_bytes > FLUSH_BYTES:
-                turn_bytes -= self._out_bytes
+                self._turn_bytes -= self._out_bytes
                 await self._flush()
-            if turn_bytes < 0 or turn_requests < 0:
+            if self._turn_bytes < 0 or self._turn_requests <= 0:
                 if self._out:
                     await self._flush()
                 await checkpoint()
-                turn_bytes, turn_requests = TURN_BYTES, TURN_REQUESTS
+                self._new_turn()
+
+    def _new_turn(self) -> None:
+        """Others have had theirs."""
+        self._turn_bytes, self._turn_requests = TURN_BYTES, TURN_REQUESTS
+        self.last_active = trio.current_time()
 
     def _next_frame(self) -> memoryview | None:
         """The next request that may be applied now: behind parked ones, only a Produce behind nothing but Produces."""
@@ -272,10 +284,12 @@ class Connection:
                 if behind[0] or behind[1]:
                     self._buffer.untake(behind)
                     break
+                self._turn_bytes -= len(behind)
                 run.append(self._read(behind))
         except (CloseConnection, ProtocolError) as error:
             broken = error
         try:
+            pairs = [each[1:3] for each in run]
             answers = handle_run(
                 cast("list[tuple[ProduceRequest, Call]]", [request[1:3] for request in run]), self._broker
             )
@@ -290,7 +304,7 @@ class Connection:
     def _failed(self, request: Request, error: Exception) -> Message:
         """What to answer when a handler failed in a way nobody foresaw. Raises CloseConnection if there is no way to."""
         served = request.served
-        log.error("%s version %d from %s failed", served.name, request.call.api_version, self.peer, exc_info=error)
+        log.error("%s v%d from %s failed", served.name, request.call.api_version, self.peer, exc_info=error)
         if served.refuse is None:
             raise CloseConnection(f"{served.name} failed") from error
         return served.refuse(request.message, code_of(error))
@@ -355,18 +369,33 @@ class Connection:
 
     async def _receive(self) -> bool:
         """Put what has arrived into the buffer, waiting for it if need be; False at the end of the stream."""
-        space = self._buffer.space()
         while True:
             try:
-                received = self._sock.recv_into(space)
+                received = self._sock.recv_into(self._space())
             except BlockingIOError:
-                self.last_active = trio.current_time()
+                self._new_turn()
                 await wait_readable(self._sock)
+                if self._buffer.buffered > READ_AHEAD_BYTES:
+                    await self._budget.room()
                 continue
             if received == 0:
                 return False
             self._buffer.received(received)
             return True
+
+    def _space(self) -> memoryview:
+        space = self._buffer.space()
+        memory = self._buffer.memory
+        if memory != self._counted:
+            self._budget.count(memory - self._counted)
+            self._counted = memory
+        return space
+
+    def shrink(self) -> None:
+        """Give back what the receive buffer does not need now; for a connection that has gone quiet."""
+        self._buffer.shrink()
+        self._budget.count(self._buffer.memory - self._counted)
+        self._counted = self._buffer.memory
 
     async def _wait_for_parked(self) -> bool:
         """Until the head of `waiting` can be answered or more bytes came; False when the peer has closed.
@@ -382,8 +411,6 @@ class Connection:
             if head.ready:
                 scope.cancel()
             if watching:
-                alive = await self._receive()
-                self.last_active = trio.current_time()
-                return alive
+                return await self._receive()
             await trio.sleep_forever()
         return True

@@ -14,6 +14,7 @@ import trio
 from trio.lowlevel import wait_readable
 
 from .connection import Connection
+from .receiving import ReceiveBudget
 
 if TYPE_CHECKING:
     from .broker import Broker
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+QUIET_S = 10.0  # a connection that had nothing to say for so long gives its receive buffer back
 BACK_OFF_S = 0.1  # how long accepting pauses when the process has no descriptor left
 
 
@@ -53,6 +55,7 @@ class Connections:
         self._limit_per_address = config.int("max.connections.per.ip")
         self._overrides = parse_overrides(config.str("max.connections.per.ip.overrides"))
         self._max_frame_bytes = config.int("socket.request.max.bytes")
+        self._budget = ReceiveBudget(config.int("queued.max.request.bytes"))
         self._idle_s = config.int("connections.max.idle.ms") / 1000
 
     def __len__(self) -> int:
@@ -104,7 +107,13 @@ class Connections:
             sock.close()
             return
         connection = Connection(
-            sock, self._broker, listener=name, told=told, peer=peer, max_frame_bytes=self._max_frame_bytes
+            sock,
+            self._broker,
+            listener=name,
+            told=told,
+            peer=peer,
+            max_frame_bytes=self._max_frame_bytes,
+            budget=self._budget,
         )
         nursery.start_soon(self._serve, connection)
 
@@ -120,14 +129,19 @@ class Connections:
                 del self._per_address[connection.peer]
 
     async def close_idle(self) -> None:
-        """Close connections on which nothing happened for `connections.max.idle.ms`, until cancelled."""
+        """Close connections that are idle for `connections.max.idle.ms`, shrink quiet ones; until cancelled."""
         while True:
-            await trio.sleep(max(self._idle_s / 10, 0.05))
-            expired = trio.current_time() - self._idle_s
+            await trio.sleep(min(max(self._idle_s / 10, 0.05), QUIET_S))
+            now = trio.current_time()
             for connection in list(self._open):
-                if connection.last_active < expired and not connection.parked:
+                if connection.parked:
+                    continue
+                quiet_s = now - connection.last_active
+                if quiet_s > self._idle_s:
                     log.info("closing the connection from %s: idle", connection.peer)
                     connection.close()
+                elif quiet_s > QUIET_S:
+                    connection.shrink()
 
     def drain(self) -> None:
         for connection in list(self._open):

@@ -108,10 +108,10 @@ def validate_topic_configs(configs: Mapping[str, str | None]) -> dict[str, Value
 
 def check_together(config: TopicConfig) -> None:
     """What must hold between the effective settings of a topic. Raises ConfigError."""
-    if config.remote_storage_enable:
-        why = "Tiered Storage functionality is disabled in the broker."
-        raise ConfigError("remote.storage.enable", "true", f"{why} Topic cannot be configured with remote log storage.")
     least, most = config.min_compaction_lag_ms, config.max_compaction_lag_ms
     if least > most:
         why = f"conflict topic config setting min.compaction.lag.ms ({least}) > max.compaction.lag.ms ({most})"
         raise ConfigError("min.compaction.lag.ms", str(least), why)
+    if config.remote_storage_enable:
+        why = "Tiered Storage functionality is disabled in the broker."
+        raise ConfigError("remote.storage.enable", "true", f"{why} Topic cannot be configured with remote log storage.")

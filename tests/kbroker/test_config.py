@@ -257,7 +257,7 @@ def test_describe_broker_lists_every_setting_with_where_it_comes_from() -> None:
         {"log.cleanup.policy": "compact, delete", "sasl.jaas.config": "secret", "foo.bar": "1"}
     ).describe_broker()
     found = {row.name: row for row in rows}
-    assert len(rows) == len(found) == 350 + 2 + 1
+    assert len(rows) == len(found) == 350 + 3 + 1
     policy = found["log.cleanup.policy"]
     assert (policy.value, policy.config_source, policy.read_only) == (
         "compact,delete",
