@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from .settings.describe import ConfigRow, ConfigSource, ConfigSynonym, broker_row, topic_row, unknown_row
 from .settings.listeners import Listener, advertised_addresses, client_listeners, parse_protocols
-from .settings.setting import ConfigError, Value
-from .settings.tables import BROKER, TOPIC
+from .settings.setting import LIST, ConfigError, Setting, Value
+from .settings.tables import BROKER, TOPIC, client_metrics, group
 from .settings.topic_config import (
     FALLBACKS,
     TopicConfig,
@@ -131,6 +131,27 @@ class BrokerConfig(TypedLookups):
         if any(name in self.given for name, _ in FALLBACKS.get(row.name, ())):
             return row._replace(config_source=ConfigSource.STATIC_BROKER)
         return row
+
+    def describe_group(self) -> list[ConfigRow]:
+        """Every setting of a group that has none of its own, by name."""
+        return [
+            topic_row(setting, self._group_default(setting), False, BROKER.get(setting.synonym, setting), self.given)
+            for setting in group().values()
+        ]
+
+    def _group_default(self, setting: Setting) -> Value:
+        """The broker's setting for all groups, the first one of a list, else Kafka's default."""
+        value = self[setting.synonym] if setting.synonym else setting.parse(setting.default)
+        if isinstance(value, tuple) and setting.type is not LIST:
+            return value[0] if value else None
+        return value
+
+    def describe_client_metrics(self) -> list[ConfigRow]:
+        """Every setting of a client-metrics subscription that has none of its own, by name."""
+        return [
+            topic_row(setting, setting.parse(setting.default), False, None, self.given)
+            for setting in client_metrics().values()
+        ]
 
     def topic(self, overrides: Mapping[str, str]) -> TopicConfig:
         """The effective settings of a topic; the same object for the same overrides. Raises ConfigError."""

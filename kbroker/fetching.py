@@ -152,6 +152,8 @@ class Fetch:
             raise OffsetOutOfRange(wanted.offset, log.start, log.end)
         records: Slice | None = None
         if wanted.offset < end and (first or max_bytes > 0):
+            if max_bytes < 0:
+                raise Refusal(ErrorCode.INVALID_REQUEST)
             records = log.read(wanted.offset, max_bytes, end)
             if records.nbytes == 0 or (not first and records.nbytes > max_bytes):
                 records.close()

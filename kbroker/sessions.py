@@ -16,6 +16,7 @@ from .errors import Refusal
 SESSIONLESS_EPOCH = -1  # "no session", or with a session id: close it
 INITIAL_EPOCH = 0
 MAX_EPOCH = 2**31 - 1
+UNKNOWN_EPOCH = -1  # of a leader, in a request
 
 Key = tuple[str | bytes, int]  # topic by name (before v13) or by id, and partition
 
@@ -27,7 +28,7 @@ class Wanted(NamedTuple):
     partition: int
     offset: int
     max_bytes: int
-    leader_epoch: int = -1
+    leader_epoch: int = UNKNOWN_EPOCH
     last_fetched_epoch: int = -1
     log_start: int = -1
 

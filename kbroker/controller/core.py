@@ -21,7 +21,7 @@ from kbroker_wire.messages.metadata_records import (
 )
 from kbroker_wire.schema import Message
 
-from ..config import ConfigError, validate_topic_config
+from ..config import ConfigError, validate_topic_configs
 from ..errors import Refusal
 from ..metadata.image import TOPIC_RESOURCE, Image, TopicImage
 
@@ -30,7 +30,8 @@ LEGAL_NAME = re.compile(r"[a-zA-Z0-9._-]+", re.ASCII)
 INTERNAL_TOPICS = frozenset({"__consumer_offsets", "__transaction_state", "__share_group_state"})
 METADATA_TOPIC = "__cluster_metadata"
 PRODUCER_ID_BLOCK = 1000  # ids a broker is given at a time; Kafka's ProducerIdsBlock.PRODUCER_ID_BLOCK_SIZE
-MAX_PARTITIONS_PER_BATCH = 10_000  # Kafka's QuorumController refuses more in one request
+MAX_PARTITIONS_PER_REQUEST = 10_000  # new ones; Kafka's ReplicationControlManager refuses more in one request
+MAX_RECORDS_PER_REQUEST = 10_000  # as much for the batch of records that they become
 
 UNASSIGNED_DIRECTORY = bytes(16)  # of a replica whose broker has several folders or none registered (KIP-858)
 
@@ -57,8 +58,9 @@ def collision_key(name: str) -> str:
 class NewTopic:
     """One topic of a CreateTopics request; -1 stands for the broker's default.
 
-    assignments   partition index -> broker ids, empty if the controller is to place the replicas
-    configs       in the order of the request; a name may come with None, which is refused
+    assignments     partition index -> broker ids, empty if the controller is to place the replicas
+    configs         in the order of the request; a name may come with None, which is refused
+    check_configs   raises ConfigError for what they may not be, together with the broker's settings
     """
 
     name: str
@@ -66,6 +68,7 @@ class NewTopic:
     replication_factor: int
     assignments: Sequence[tuple[int, Sequence[int]]] = ()
     configs: Sequence[tuple[str, str | None]] = ()
+    check_configs: Callable[[Mapping[str, str | None]], object] = validate_topic_configs
 
 
 class CreatedTopic(NamedTuple):
@@ -91,17 +94,22 @@ Decision = tuple[list[Message], dict[str, CreatedTopic | Refusal]]
 
 
 def create_topics(
-    image: Image, topics: Iterable[NewTopic], defaults: Defaults, new_uuid: Callable[[], bytes]
+    image: Image, topics: Sequence[NewTopic], defaults: Defaults, new_uuid: Callable[[], bytes]
 ) -> Decision:
-    """Records for every topic that can be created, and for each name what became of it."""
+    """Records for every topic that can be created, and for each name what became of it.
+
+    A request that is too large is refused for all its topics.
+    """
+    if sum(_size(topic, defaults) for topic in topics) > MAX_PARTITIONS_PER_REQUEST:
+        return _too_large(topics, "Excessively large number of partitions per request.")
     records: list[Message] = []
     outcome: dict[str, CreatedTopic | Refusal] = {}
     taken = _TakenNames(image, defaults.keep_case_apart)
     for topic in topics:
         try:
             taken.check(topic.name)
-            replicas = _placement(image, topic, defaults, len(image.topics) + len(outcome))
             configs = _configs(topic)
+            replicas = _placement(image, topic, defaults, len(image.topics) + len(outcome))
         except Refusal as refusal:
             outcome[topic.name] = refusal
             continue
@@ -114,7 +122,20 @@ def create_topics(
         ]
         records += [_partition_record(image, topic_id, index, each) for index, each in enumerate(replicas)]
         outcome[topic.name] = CreatedTopic(topic_id, len(replicas), len(replicas[0]), configs)
+    if len(records) > MAX_RECORDS_PER_REQUEST:
+        return _too_large(topics, "Unable to perform excessively large batch operation.")
     return records, outcome
+
+
+def _size(topic: NewTopic, defaults: Defaults) -> int:
+    """How many partitions it asks for."""
+    if topic.assignments:
+        return len(topic.assignments)
+    return defaults.partitions if topic.partitions == -1 else max(0, topic.partitions)
+
+
+def _too_large(topics: Iterable[NewTopic], message: str) -> Decision:
+    return [], {topic.name: Refusal(ErrorCode.POLICY_VIOLATION, message) for topic in topics}
 
 
 class _TakenNames:
@@ -156,15 +177,12 @@ class _TakenNames:
 
 
 def _configs(topic: NewTopic) -> dict[str, str]:
-    configs: dict[str, str] = {}
-    for name, value in topic.configs:
-        try:
-            validate_topic_config(name, value)
-        except ConfigError as error:
-            raise Refusal(ErrorCode.INVALID_CONFIG, error.message) from None
-        if value is not None:
-            configs[name] = value
-    return configs
+    configs = dict(topic.configs)
+    try:
+        topic.check_configs(configs)
+    except ConfigError as error:
+        raise Refusal(ErrorCode.INVALID_CONFIG, error.message) from None
+    return {name: value for name, value in configs.items() if value is not None}
 
 
 def _placement(image: Image, topic: NewTopic, defaults: Defaults, seed: int) -> list[tuple[int, ...]]:
@@ -177,15 +195,8 @@ def _placement(image: Image, topic: NewTopic, defaults: Defaults, seed: int) -> 
         )
     if topic.partitions < -1 or topic.partitions == 0:
         raise Refusal(ErrorCode.INVALID_PARTITIONS, "Number of partitions was set to an invalid non-positive value.")
-    partitions = defaults.partitions if topic.partitions == -1 else topic.partitions
     factor = defaults.replication_factor if topic.replication_factor == -1 else topic.replication_factor
-    if partitions > MAX_PARTITIONS_PER_BATCH:
-        raise Refusal(
-            ErrorCode.POLICY_VIOLATION,
-            f"Excessively large number of partitions per request: {partitions} is more than "
-            f"{MAX_PARTITIONS_PER_BATCH}.",
-        )
-    return place(image, partitions, factor, seed)
+    return place(image, _size(topic, defaults), factor, seed)
 
 
 def place(image: Image, partitions: int, factor: int, seed: int, first: int = 0) -> list[tuple[int, ...]]:
@@ -292,6 +303,19 @@ def delete_topics(topics: Iterable[TopicImage]) -> list[Message]:
     return [RemoveTopicRecord(topic_id=topic.id) for topic in topics]
 
 
+def check_added_partitions(image: Image, wanted: Iterable[tuple[str, int]]) -> None:
+    """Whether one request may bring these topics to so many partitions each, as far as their number goes.
+
+    Raises Refusal.
+    """
+    added = 0
+    for name, count in wanted:
+        topic = image.topic(name)
+        added += 0 if topic is None else max(0, count - len(topic.partitions))
+    if added > MAX_PARTITIONS_PER_REQUEST:
+        raise Refusal(ErrorCode.POLICY_VIOLATION, "Excessively large number of additional partitions per request.")
+
+
 def create_partitions(
     image: Image, name: str, count: int, assignments: Sequence[Sequence[int]] | None
 ) -> list[Message]:
@@ -310,12 +334,6 @@ def create_partitions(
             ErrorCode.INVALID_PARTITIONS,
             f"The topic {name} currently has {have} partition(s); {count} would not be an increase.",
         )
-    if count - have > MAX_PARTITIONS_PER_BATCH:
-        raise Refusal(
-            ErrorCode.INVALID_PARTITIONS,
-            f"Excessively large number of partitions per request: {count - have} is more than "
-            f"{MAX_PARTITIONS_PER_BATCH}.",
-        )
     factor = len(topic.partitions[0].replicas)
     if assignments is None:
         placed = place(image, count - have, factor, seed=topic.partitions[0].leader, first=have)
@@ -328,10 +346,9 @@ def _placed_partitions(
     image: Image, assignments: Sequence[Sequence[int]], wanted: int, factor: int
 ) -> list[tuple[int, ...]]:
     if len(assignments) != wanted:
-        only = "only " if len(assignments) < wanted else ""
         raise Refusal(
             ErrorCode.INVALID_REPLICA_ASSIGNMENT,
-            f"Attempted to add {wanted} additional partition(s), but {only}{len(assignments)} assignment(s) "
+            f"Attempted to add {wanted} additional partition(s), but only {len(assignments)} assignment(s) "
             "were specified.",
         )
     placed = [check_assignment(image, brokers) for brokers in assignments]

@@ -12,6 +12,7 @@ from kbroker_wire.messages.create_partitions import (
     CreatePartitionsTopicResult,
 )
 
+from ..controller.core import check_added_partitions
 from ..errors import Refusal
 
 if TYPE_CHECKING:
@@ -31,7 +32,13 @@ async def handle(request: CreatePartitionsRequest, call: Call, broker: Broker) -
         for topic in request.topics
         if times[topic.name] == 1
     ]
-    outcome = await broker.controller.create_partitions(wanted, validate_only=request.validate_only)
+    outcome: dict[str, Refusal | None]
+    try:
+        check_added_partitions(broker.controller.image, [(name, count) for name, count, _ in wanted])
+    except Refusal as refusal:
+        outcome = dict.fromkeys(times, refusal)
+    else:
+        outcome = await broker.controller.create_partitions(wanted, validate_only=request.validate_only)
     return CreatePartitionsResponse(
         results=[
             _row(name, outcome[name] if count == 1 else Refusal(ErrorCode.INVALID_REQUEST, "Duplicate topic name."))

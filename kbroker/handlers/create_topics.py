@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 async def handle(request: CreateTopicsRequest, call: Call, broker: Broker) -> Answer:
     del call
     times = Counter(topic.name for topic in request.topics)
-    wanted = [_wanted(topic) for topic in request.topics if times[topic.name] == 1]
+    wanted = [_wanted(topic, broker) for topic in request.topics if times[topic.name] == 1]
     outcome = await broker.controller.create_topics(wanted, validate_only=request.validate_only)
     return CreateTopicsResponse(
         topics=[
@@ -37,13 +37,14 @@ async def handle(request: CreateTopicsRequest, call: Call, broker: Broker) -> An
     )
 
 
-def _wanted(topic: CreatableTopic) -> NewTopic:
+def _wanted(topic: CreatableTopic, broker: Broker) -> NewTopic:
     return NewTopic(
         topic.name,
         topic.num_partitions,
         topic.replication_factor,
         [(each.partition_index, each.broker_ids) for each in topic.assignments],
         [(each.name, each.value) for each in topic.configs],
+        broker.config.check_topic,
     )
 
 
@@ -65,7 +66,7 @@ def _row(name: str, outcome: CreatedTopic | Refusal, broker: Broker) -> Creatabl
                 config_source=row.config_source,
                 is_sensitive=row.is_sensitive,
             )
-            for row in broker.config.describe_topic(outcome.configs)
+            for row in broker.config.describe_created_topic(outcome.configs)
         ],
     )
 

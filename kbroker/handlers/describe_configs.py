@@ -1,8 +1,12 @@
-"""DescribeConfigs: the settings of topics and of this broker, where each value comes from, and what it means."""
+"""DescribeConfigs: the settings of topics, groups and this broker, where each value comes from, and what it means.
+
+Groups and client-metrics subscriptions need not exist: the answer is what they would have, as from Kafka.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from kbroker_wire import ErrorCode
@@ -18,11 +22,15 @@ from kbroker_wire.messages.describe_configs import (
 from ..config import ConfigRow
 from ..controller.core import name_error
 from ..errors import Refusal
-from ..metadata.image import BROKER_RESOURCE, TOPIC_RESOURCE
+from ..metadata.image import BROKER_LOGGER_RESOURCE, BROKER_RESOURCE, TOPIC_RESOURCE
+from ..settings.loggers import describe_loggers
 
 if TYPE_CHECKING:
     from ..broker import Broker
     from ..call import Answer, Call
+
+CLIENT_METRICS_RESOURCE, GROUP_RESOURCE = 16, 32  # ConfigResource types, beside those that the metadata log knows
+MIN_INT, MAX_INT = -(1 << 31), (1 << 31) - 1
 
 
 async def handle(request: DescribeConfigsRequest, call: Call, broker: Broker) -> Answer:
@@ -51,26 +59,63 @@ async def handle(request: DescribeConfigsRequest, call: Call, broker: Broker) ->
 
 def _rows(resource: DescribeConfigsResource, broker: Broker) -> Sequence[ConfigRow]:
     """Raises Refusal."""
-    name = resource.resource_name
-    if resource.resource_type == TOPIC_RESOURCE:
-        reason = name_error(name)
-        if reason is not None:
-            raise Refusal(ErrorCode.INVALID_TOPIC_EXCEPTION, f"Topic name is invalid: {reason}")
-        if name not in broker.image.topic_ids:
-            raise Refusal(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, "")
-        return broker.config.describe_topic(broker.image.config(TOPIC_RESOURCE, name))
-    if resource.resource_type == BROKER_RESOURCE:
-        if name == "":
-            return []  # the dynamic defaults of all brokers: there are none
-        if not name.removeprefix("-").isdecimal():
-            raise Refusal(ErrorCode.INVALID_REQUEST, f"Broker id must be an integer, but it is: {name}")
-        if int(name) != broker.node_id:
-            raise Refusal(
-                ErrorCode.INVALID_REQUEST,
-                f"Unexpected broker id, expected {broker.node_id} or empty string, but received {name}",
-            )
-        return broker.config.describe_broker()
-    raise Refusal(ErrorCode.INVALID_REQUEST, ErrorCode.INVALID_REQUEST.message)
+    describe = KINDS.get(resource.resource_type)
+    if describe is None:
+        raise Refusal(ErrorCode.INVALID_REQUEST, ErrorCode.INVALID_REQUEST.message)
+    return describe(resource.resource_name, broker)
+
+
+def _topic(name: str, broker: Broker) -> Sequence[ConfigRow]:
+    reason = name_error(name)
+    if reason is not None:
+        raise Refusal(ErrorCode.INVALID_TOPIC_EXCEPTION, f"Topic name is invalid: {reason}")
+    if name not in broker.image.topic_ids:
+        raise Refusal(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, "")
+    return broker.config.describe_topic(broker.image.config(TOPIC_RESOURCE, name))
+
+
+def _broker(name: str, broker: Broker) -> Sequence[ConfigRow]:
+    if name == "":
+        return []  # the dynamic defaults of all brokers: there are none
+    _check_broker_id(name, broker.node_id, f"{broker.node_id} or empty string,")
+    return broker.config.describe_broker()
+
+
+def _broker_logger(name: str, broker: Broker) -> Sequence[ConfigRow]:
+    _check_named(name, "Broker id")
+    _check_broker_id(name, broker.node_id, str(broker.node_id))
+    return describe_loggers()
+
+
+def _client_metrics(name: str, broker: Broker) -> Sequence[ConfigRow]:
+    _check_named(name, "Client metrics subscription name")
+    return broker.config.describe_client_metrics()
+
+
+def _group(name: str, broker: Broker) -> Sequence[ConfigRow]:
+    _check_named(name, "Group name")
+    return broker.config.describe_group()
+
+
+KINDS: dict[int, Callable[[str, Broker], Sequence[ConfigRow]]] = {
+    TOPIC_RESOURCE: _topic,
+    BROKER_RESOURCE: _broker,
+    BROKER_LOGGER_RESOURCE: _broker_logger,
+    CLIENT_METRICS_RESOURCE: _client_metrics,
+    GROUP_RESOURCE: _group,
+}
+
+
+def _check_named(name: str, what: str) -> None:
+    if not name:
+        raise Refusal(ErrorCode.INVALID_REQUEST, f"{what} must not be empty")
+
+
+def _check_broker_id(name: str, node_id: int, expected: str) -> None:
+    if not re.fullmatch(r"[+-]?\d{1,20}", name) or not MIN_INT <= int(name) <= MAX_INT:
+        raise Refusal(ErrorCode.INVALID_REQUEST, f"Broker id must be an integer, but it is: {name}")
+    if int(name) != node_id:
+        raise Refusal(ErrorCode.INVALID_REQUEST, f"Unexpected broker id, expected {expected} but received {name}")
 
 
 def _result(row: ConfigRow, request: DescribeConfigsRequest) -> DescribeConfigsResourceResult:

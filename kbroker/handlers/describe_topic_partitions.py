@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from kbroker_wire import ErrorCode
@@ -25,36 +26,36 @@ if TYPE_CHECKING:
 
 async def handle(request: DescribeTopicPartitionsRequest, call: Call, broker: Broker) -> Answer:
     del call
-    image = broker.image
-    all_asked = not request.topics
-    names = sorted(image.topic_ids if all_asked else {topic.name for topic in request.topics})
-    cursor = request.cursor
-    first = 0
-    if cursor is not None and cursor.partition_index < 0:
+    asked, cursor = {topic.name for topic in request.topics}, request.cursor
+    if cursor is None:
+        cursor = Cursor(topic_name="", partition_index=0)
+    elif cursor.partition_index < 0 or (asked and cursor.topic_name not in asked):
         return refuse(request, ErrorCode.INVALID_REQUEST)
-    if cursor is not None:
-        names = [name for name in names if name >= cursor.topic_name]
-        first = cursor.partition_index if names and names[0] == cursor.topic_name else 0
-    left = max(1, min(request.response_partition_limit, broker.config.int("max.request.partition.size.limit")))
+    limit = min(request.response_partition_limit, broker.config.int("max.request.partition.size.limit"))
+    return _page(broker.image, asked or broker.image.topic_ids, cursor, max(1, limit))
+
+
+def _page(image: Image, names: Collection[str], cursor: Cursor, limit: int) -> DescribeTopicPartitionsResponse:
+    """At most `limit` partitions of these topics, in the order of their names, from the cursor on."""
     rows: list[DescribeTopicPartitionsTopic] = []
-    for name in names:
+    for name in sorted(name for name in names if name >= cursor.topic_name):
+        if limit == 0:
+            return _more(rows, name, 0)
         topic = image.topic(name)
         if topic is None:
             rows.append(_unknown(name))
             continue
-        if left == 0:
-            return DescribeTopicPartitionsResponse(
-                topics=rows, next_cursor=Cursor(topic_name=name, partition_index=first)
-            )
-        last = min(first + left, len(topic.partitions))
-        rows.append(_describe(image, topic, range(first, last)))
-        left -= max(0, last - first)
-        if last < len(topic.partitions):
-            return DescribeTopicPartitionsResponse(
-                topics=rows, next_cursor=Cursor(topic_name=name, partition_index=last)
-            )
-        first = 0
+        first = cursor.partition_index if name == cursor.topic_name else 0
+        page = range(len(topic.partitions))[first : first + limit]
+        rows.append(_describe(image, topic, page))
+        limit -= len(page)
+        if page.stop < len(topic.partitions):
+            return _more(rows, name, page.stop)
     return DescribeTopicPartitionsResponse(topics=rows)
+
+
+def _more(rows: list[DescribeTopicPartitionsTopic], name: str, index: int) -> DescribeTopicPartitionsResponse:
+    return DescribeTopicPartitionsResponse(topics=rows, next_cursor=Cursor(topic_name=name, partition_index=index))
 
 
 def _describe(image: Image, topic: TopicImage, page: range) -> DescribeTopicPartitionsTopic:
@@ -91,6 +92,7 @@ def _unknown(name: str) -> DescribeTopicPartitionsTopic:
         topic_id=ZERO_UUID,
         is_internal=name in INTERNAL_TOPICS,
         partitions=[],
+        topic_authorized_operations=ALL_TOPIC_OPERATIONS,
     )
 
 

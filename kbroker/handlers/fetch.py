@@ -18,17 +18,19 @@ from kbroker_wire.messages.fetch import (
 from ..cluster import nodes
 from ..errors import Refusal
 from ..fetching import Fetch, ParkedFetch, Read, Terms, close_all
-from ..sessions import Wanted
+from ..sessions import UNKNOWN_EPOCH, Wanted
 
 if TYPE_CHECKING:
     from ..broker import Broker
     from ..call import Answer, Call
 
-READ_COMMITTED = 1
+READ_UNCOMMITTED, READ_COMMITTED = 0, 1
 MOVED = (ErrorCode.NOT_LEADER_OR_FOLLOWER, ErrorCode.FENCED_LEADER_EPOCH)
 
 
 async def handle(request: FetchRequest, call: Call, broker: Broker) -> Answer:
+    if request.isolation_level not in (READ_UNCOMMITTED, READ_COMMITTED):
+        return refuse(request, ErrorCode.INVALID_REQUEST)
     by_id = call.api_version >= 13
     terms = Terms(
         session_id=request.session_id,
@@ -46,7 +48,7 @@ async def handle(request: FetchRequest, call: Call, broker: Broker) -> Answer:
             each.partition,
             each.fetch_offset,
             each.partition_max_bytes,
-            each.current_leader_epoch,
+            max(each.current_leader_epoch, UNKNOWN_EPOCH),  # any negative one says that it is not known
             each.last_fetched_epoch,
             each.log_start_offset,
         )

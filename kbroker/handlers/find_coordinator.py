@@ -20,37 +20,39 @@ SHARE_SINCE = 6  # the version of the request that may ask for a share coordinat
 
 
 async def handle(request: FindCoordinatorRequest, call: Call, broker: Broker) -> Answer:
-    if call.api_version >= 4:
+    kind, version = request.key_type, call.api_version
+    if version >= 4:
         return FindCoordinatorResponse(
-            coordinators=[_find(key, request.key_type, call, broker) for key in request.coordinator_keys]
+            coordinators=[
+                _coordinator(key, _error(key, kind, version), kind, call, broker) for key in request.coordinator_keys
+            ]
         )
-    found = _find(request.key, request.key_type, call, broker)
+    error = _error(request.key, kind, version)
+    found = _coordinator(request.key, error, kind, call, broker)
     return FindCoordinatorResponse(
-        error_code=found.error_code,
-        error_message=found.error_message or ErrorCode.NONE.message,
-        node_id=found.node_id,
-        host=found.host,
-        port=found.port,
+        error_code=error, error_message=error.message, node_id=found.node_id, host=found.host, port=found.port
     )
 
 
-def _find(key: str, key_type: int, call: Call, broker: Broker) -> Coordinator:
-    if key_type not in (GROUP, TRANSACTION, SHARE) or (
-        key_type == SHARE and (call.api_version < SHARE_SINCE or not _is_share_key(key))
-    ):
-        return _nobody(key, ErrorCode.INVALID_REQUEST)
-    if key_type == SHARE:
-        return _nobody(key, ErrorCode.COORDINATOR_NOT_AVAILABLE)
-    host, port = call.told
-    return Coordinator(
-        key=key, node_id=broker.node_id, host=host, port=port, error_code=ErrorCode.NONE, error_message=""
-    )
+def _error(key: str, kind: int, version: int) -> ErrorCode:
+    if kind in (GROUP, TRANSACTION):
+        return ErrorCode.NONE
+    if kind == SHARE and version >= SHARE_SINCE and _is_share_key(key):
+        return ErrorCode.COORDINATOR_NOT_AVAILABLE
+    return ErrorCode.INVALID_REQUEST
+
+
+def _coordinator(key: str, error: ErrorCode, kind: int, call: Call, broker: Broker) -> Coordinator:
+    if error is ErrorCode.NONE:
+        host, port = call.told
+        return Coordinator(key=key, node_id=broker.node_id, host=host, port=port, error_code=error, error_message="")
+    return _nobody(key, error, "" if kind == SHARE else error.message)
 
 
 def _is_share_key(key: str) -> bool:
     """`group:topic id:partition`; the group's name may have colons of its own."""
     parts = key.rsplit(":", 2)
-    if len(parts) != 3 or not parts[0] or not parts[2].isdigit():
+    if len(parts) != 3 or not parts[0] or not (parts[2].isascii() and parts[2].isdecimal()):
         return False
     try:
         uuid_from_text(parts[1])
@@ -59,11 +61,13 @@ def _is_share_key(key: str) -> bool:
     return True
 
 
-def _nobody(key: str, error: ErrorCode) -> Coordinator:
-    return Coordinator(key=key, node_id=-1, host="", port=-1, error_code=error, error_message=error.message)
+def _nobody(key: str, error: ErrorCode, message: str) -> Coordinator:
+    return Coordinator(key=key, node_id=-1, host="", port=-1, error_code=error, error_message=message)
 
 
 def refuse(request: FindCoordinatorRequest, code: ErrorCode) -> FindCoordinatorResponse:
     if request.coordinator_keys:
-        return FindCoordinatorResponse(coordinators=[_nobody(key, code) for key in request.coordinator_keys])
+        return FindCoordinatorResponse(
+            coordinators=[_nobody(key, code, code.message) for key in request.coordinator_keys]
+        )
     return FindCoordinatorResponse(error_code=code, error_message=code.message, node_id=-1, port=-1)

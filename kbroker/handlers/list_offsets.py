@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ..call import Answer, Call
     from ..partition import Partition
 
-READ_COMMITTED = 1
+READ_UNCOMMITTED, READ_COMMITTED = 0, 1
 CONSUMER = -1
 NOWHERE = (-1, -1, -1)  # offset, timestamp, leader epoch
 
@@ -44,6 +44,8 @@ SINCE = {
 
 
 async def handle(request: ListOffsetsRequest, call: Call, broker: Broker) -> Answer:
+    if request.isolation_level not in (READ_UNCOMMITTED, READ_COMMITTED):
+        return refuse(request, ErrorCode.INVALID_REQUEST)
     committed = request.isolation_level == READ_COMMITTED
     topics = []
     for topic in request.topics:

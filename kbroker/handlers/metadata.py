@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 
 async def handle(request: MetadataRequest, call: Call, broker: Broker) -> Answer:
+    if _is_malformed(request, call.api_version):
+        return refuse(request, ErrorCode.INVALID_REQUEST)
     topics = await _topics(request, call, broker)
     if request.include_topic_authorized_operations:
         for topic in topics:
@@ -44,20 +46,27 @@ async def handle(request: MetadataRequest, call: Call, broker: Broker) -> Answer
     )
 
 
+def _is_malformed(request: MetadataRequest, version: int) -> bool:
+    """Whether topics are named in a way that this version does not have, or not at all.
+
+    v10 and v11 have room for ids, but take only names; later on a request with an id in it asks by id alone.
+    """
+    topics = request.topics or ()
+    if all(topic.name is not None and topic.topic_id == ZERO_UUID for topic in topics):
+        return False
+    return version < 12 or all(topic.topic_id == ZERO_UUID for topic in topics)
+
+
 async def _topics(request: MetadataRequest, call: Call, broker: Broker) -> list[MetadataTopic]:
     if request.topics is None or (call.api_version == 0 and not request.topics):
         image = broker.image
         return [_describe(image, topic) for topic in image.topics.values()]
     asked = request.topics
-    if call.api_version < 12 and any(topic.name is None or topic.topic_id != ZERO_UUID for topic in asked):
-        return [_failed(topic.name or "", topic.topic_id, ErrorCode.INVALID_REQUEST) for topic in asked]
     ids = dict.fromkeys(topic.topic_id for topic in asked if topic.topic_id != ZERO_UUID)
     if ids:
         return [_by_id(broker.image, topic_id) for topic_id in ids]
-    names = dict.fromkeys(topic.name for topic in asked)
-    if None in names:
-        return [_failed(name or "", ZERO_UUID, ErrorCode.UNKNOWN_SERVER_ERROR) for name in names]
-    return await _by_name([name for name in names if name is not None], request.allow_auto_topic_creation, broker)
+    names = dict.fromkeys(topic.name for topic in asked if topic.name is not None)
+    return await _by_name(list(names), request.allow_auto_topic_creation, broker)
 
 
 def _by_id(image: Image, topic_id: bytes) -> MetadataTopic:
@@ -126,4 +135,14 @@ def _describe(image: Image, topic: TopicImage) -> MetadataTopic:
 def _failed(name: str | None, topic_id: bytes, error: ErrorCode) -> MetadataTopic:
     return MetadataTopic(
         error_code=error, name=name, topic_id=topic_id, is_internal=name in INTERNAL_TOPICS, partitions=[]
+    )
+
+
+def refuse(request: MetadataRequest, code: ErrorCode) -> MetadataResponse:
+    """Before v13 only the topics can say that a request failed; that no broker is named says it too."""
+    topics = request.topics or ()
+    return MetadataResponse(
+        brokers=[],
+        topics=[_failed(topic.name or "", topic.topic_id, code) for topic in topics],
+        error_code=code,
     )
