@@ -289,10 +289,8 @@ class Connection:
         except (CloseConnection, ProtocolError) as error:
             broken = error
         try:
-            pairs = [each[1:3] for each in run]
-            answers = handle_run(
-                cast("list[tuple[ProduceRequest, Call]]", [request[1:3] for request in run]), self._broker
-            )
+            pairs = cast("list[tuple[ProduceRequest, Call]]", [request[1:3] for request in run])
+            answers = handle_run(pairs, self._broker)
         except Exception as error:  # noqa: BLE001  # the boundary of these requests, as in `_request`
             answers = [self._failed(request, error) for request in run]
         for request, answer in zip(run, answers, strict=True):
@@ -302,7 +300,7 @@ class Connection:
         return len(run)
 
     def _failed(self, request: Request, error: Exception) -> Message:
-        """What to answer when a handler failed in a way nobody foresaw. Raises CloseConnection if there is no way to."""
+        """What to answer when a handler failed as nobody foresaw. Raises CloseConnection if there is no way to."""
         served = request.served
         log.error("%s v%d from %s failed", served.name, request.call.api_version, self.peer, exc_info=error)
         if served.refuse is None:
