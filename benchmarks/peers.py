@@ -128,7 +128,7 @@ KINDS: dict[str, Kind] = {
 def start(name: str, folder: Path, port: int) -> Peer:
     """Starts a peer on a folder of its own, which may hold data of an earlier start.
 
-    Raises Absent if this machine can not run it; BrokerUnavailable if kbroker itself does not start, which is a failure.
+    Raises Absent if this machine can not run it, BrokerUnavailable if kbroker does not start, which is a failure.
     """
     folder.mkdir(parents=True, exist_ok=True)
     peer = KINDS[name].open(folder, port)
