@@ -84,46 +84,60 @@ class Producer:
     stop: Event
     writes: list[Write] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+    unsettled: dict[int, Partition] = field(default_factory=dict)
     acknowledged: int = 0
     number: int = 0
 
     def run(self) -> None:
         raise NotImplementedError
 
-    def next_target(self) -> Partition:
-        topic = tuple(TOPICS)[self.number % len(TOPICS)]
-        return topic, self.number // len(TOPICS) % TOPICS[topic]
+    def next_record(self) -> tuple[int, Partition, bytes]:
+        """Number, partition and value of the record to send next; it is unsettled from now on."""
+        number = self.number
+        self.number += 1
+        topic = tuple(TOPICS)[number % len(TOPICS)]
+        target = (topic, number // len(TOPICS) % TOPICS[topic])
+        self.unsettled[number] = target
+        return number, target, value_of(self.name, number)
 
-    def settle(self, target: Partition, number: int, offset: int | None, error: object) -> None:
+    def settle(self, number: int, offset: int | None, error: object) -> None:
         """Takes down how the record ended. An offset below 0 stands for one that was not told."""
         told = offset if offset is not None and offset >= 0 else None
-        self.writes.append(Write(target, self.name, number, error is None, told))
+        self.writes.append(Write(self.unsettled.pop(number), self.name, number, error is None, told))
         if error is None:
             self.acknowledged += 1
         else:
             self.failures.append(f"{self.name}: {error}")
+
+    def give_up(self) -> None:
+        """Takes down the records of which nobody will ever hear."""
+        if self.unsettled:
+            self.failures.append(f"{self.name}: {len(self.unsettled)} records without an answer")
+        for number in list(self.unsettled):
+            self.writes.append(Write(self.unsettled.pop(number), self.name, number, False, None))
 
 
 class LibrdkafkaProducer(Producer):
     def run(self) -> None:
         settings = {"bootstrap.servers": self.bootstrap, **QUICK_RETRIES, **LIBRDKAFKA_PRODUCERS[self.name]}
         producer = confluent_kafka.Producer({**settings, "message.timeout.ms": 120_000, "socket.timeout.ms": 10_000})
-        while not self.stop.wait(TURN_S):
-            for _ in range(min(IN_FLIGHT // 10, IN_FLIGHT - len(producer))):
-                self._send(producer)
-            producer.poll(0)
-        unsent = producer.flush(2 * PATIENCE_S)
-        if unsent:
-            self.failures.append(f"{self.name}: {unsent} records without an answer")
+        try:
+            while not self.stop.wait(TURN_S):
+                for _ in range(min(IN_FLIGHT // 10, IN_FLIGHT - len(producer))):
+                    self._send(producer)
+                producer.poll(0)
+            producer.flush(2 * PATIENCE_S)
+        except confluent_kafka.KafkaException as fatal:  # what an idempotent producer can not get over
+            self.failures.append(f"{self.name}: {fatal}")
+        self.give_up()
 
     def _send(self, producer: confluent_kafka.Producer) -> None:
-        target, number = self.next_target(), self.number
-        self.number += 1
+        number, target, value = self.next_record()
 
         def delivered(error: object, message: confluent_kafka.Message) -> None:
-            self.settle(target, number, message.offset(), error)
+            self.settle(number, message.offset(), error)
 
-        producer.produce(target[0], value_of(self.name, number), partition=target[1], on_delivery=delivered)
+        producer.produce(target[0], value, partition=target[1], on_delivery=delivered)
 
 
 class KafkaPythonProducer(Producer):
@@ -134,26 +148,23 @@ class KafkaPythonProducer(Producer):
             retry_backoff_ms=20,
             request_timeout_ms=10_000,
         )
-        waiting: list[tuple[Partition, int, Any]] = []
+        waiting: list[tuple[int, Any]] = []
         while not self.stop.wait(TURN_S):
             for _ in range(min(IN_FLIGHT // 10, IN_FLIGHT - len(waiting))):
-                target, number = self.next_target(), self.number
-                self.number += 1
-                value = value_of(self.name, number)
-                waiting.append((target, number, producer.send(target[0], value, partition=target[1])))
+                number, target, value = self.next_record()
+                waiting.append((number, producer.send(target[0], value, partition=target[1])))
             waiting = [each for each in waiting if not self._settled(*each)]
         with contextlib.suppress(kafka.errors.KafkaTimeoutError):
             producer.flush(2 * PATIENCE_S)
-        waiting = [each for each in waiting if not self._settled(*each)]
-        if waiting:
-            self.failures.append(f"{self.name}: {len(waiting)} records without an answer")
+        for each in waiting:
+            self._settled(*each)
+        self.give_up()
         producer.close(PATIENCE_S)
 
-    def _settled(self, target: Partition, number: int, future: Any) -> bool:
+    def _settled(self, number: int, future: Any) -> bool:
         if not future.is_done:
             return False
-        offset = None if future.failed() else future.value.offset
-        self.settle(target, number, offset, future.exception)
+        self.settle(number, None if future.failed() else future.value.offset, future.exception)
         return True
 
 
