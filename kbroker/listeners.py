@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import trio
 from trio.lowlevel import wait_readable
 
+from .config import ConfigError
 from .connection import Connection
 from .receiving import ReceiveBudget
 
@@ -23,6 +24,7 @@ log = logging.getLogger(__name__)
 
 OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 QUIET_S = 10.0  # a connection that had nothing to say for so long gives its receive buffer back
+OVERRIDES = "max.connections.per.ip.overrides"
 BACK_OFF_S = 0.1  # how long accepting pauses when the process has no descriptor left
 
 
@@ -53,7 +55,7 @@ class Connections:
         self._per_address: Counter[str] = Counter()
         self._limit = config.int("max.connections")
         self._limit_per_address = config.int("max.connections.per.ip")
-        self._overrides = parse_overrides(config.str("max.connections.per.ip.overrides"))
+        self._overrides = parse_overrides(config.str(OVERRIDES))
         self._max_frame_bytes = config.int("socket.request.max.bytes")
         self._budget = ReceiveBudget(config.int("queued.max.request.bytes"))
         self._idle_s = config.int("connections.max.idle.ms") / 1000
@@ -115,11 +117,11 @@ class Connections:
             max_frame_bytes=self._max_frame_bytes,
             budget=self._budget,
         )
+        self._open.add(connection)  # counted here, not in its task: the next one may be accepted before that runs
+        self._per_address[peer] += 1
         nursery.start_soon(self._serve, connection)
 
     async def _serve(self, connection: Connection) -> None:
-        self._open.add(connection)
-        self._per_address[connection.peer] += 1
         try:
             await connection.serve()
         finally:
@@ -149,10 +151,12 @@ class Connections:
 
 
 def parse_overrides(text: str) -> dict[str, int]:
-    """`max.connections.per.ip.overrides`: "host:count,host:count"."""
+    """`max.connections.per.ip.overrides`: "host:count,host:count". Raises ConfigError."""
     pairs: Iterable[str] = (item.strip() for item in text.split(",") if item.strip())
     overrides = {}
     for pair in pairs:
         host, _, count = pair.rpartition(":")
+        if not host or not count.isdecimal():
+            raise ConfigError.invalid(OVERRIDES, pair, "Unable to parse an address and its limit", "HOST:COUNT,...")
         overrides[host] = int(count)
     return overrides

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from .broker import serve
-from .config import StartError
+from .config import ConfigError, StartError
 from .welcome import welcome
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ SIGNALS = ("SIGINT", "SIGTERM", "SIGBREAK")  # the last one is Windows' Ctrl-Bre
 
 
 def run_broker(run: Run) -> int:
-    """Serve until a signal comes; the exit status. Raises StartError, and KeyboardInterrupt at a second Ctrl-C."""
+    """Serve until a signal comes; the exit status. Raises StartError or ConfigError, and KeyboardInterrupt at a second Ctrl-C."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     for warning in run.config.warnings:
         logging.getLogger(__name__).warning(warning)
@@ -41,7 +41,7 @@ def run_broker(run: Run) -> int:
         trio.run(_until_stopped, run)
     except BaseExceptionGroup as group:
         cause = only_cause(group)
-        if isinstance(cause, (StartError, KeyboardInterrupt)):
+        if isinstance(cause, (ConfigError, StartError, KeyboardInterrupt)):
             raise cause from None
         raise
     return 0
