@@ -14,6 +14,7 @@ from kbroker_wire.messages.fetch import (
     NodeEndpoint,
     PartitionData,
 )
+from kbroker_wire.schema import ZERO_UUID
 
 from ..cluster import nodes
 from ..errors import Refusal
@@ -115,18 +116,18 @@ def _row(read: Read, read_committed: bool, version: int, moved: set[int]) -> Par
 
 
 def refuse(request: FetchRequest, code: ErrorCode) -> FetchResponse:
-    """Before v7 there is no place for the request's own error: then every partition says it."""
+    """Before v7 there is no place for the request's own error, so every partition says it; with ids none is listed."""
     return FetchResponse(
         error_code=code,
         responses=[
             FetchableTopicResponse(
                 topic=topic.topic,
-                topic_id=topic.topic_id,
                 partitions=[
                     PartitionData(partition_index=each.partition, error_code=code, high_watermark=-1, records=b"")
                     for each in topic.partitions
                 ],
             )
             for topic in request.topics
+            if topic.topic_id == ZERO_UUID
         ],
     )

@@ -42,13 +42,13 @@ class TestDescribeCluster:
         assert answer.error_message == (
             "The request was sent to an endpoint of type BROKER, but we wanted an endpoint of type CONTROLLER"
         )
-        assert answer.brokers == []
+        assert (answer.brokers, answer.endpoint_type) == ([], BROKERS)
 
     @pytest.mark.parametrize("endpoint_type", [0, 3, -1])
     def test_an_unknown_kind_of_endpoint(self, endpoint_type, connection):
         answer = connection.call("DescribeCluster", 1, endpoint_type=endpoint_type)
         assert answer.error_code == UNSUPPORTED_ENDPOINT_TYPE
-        assert answer.brokers == []
+        assert (answer.brokers, answer.endpoint_type) == ([], BROKERS)
 
 
 class TestDescribeTopicPartitions:
@@ -86,6 +86,7 @@ class TestDescribeTopicPartitions:
         name = unknown_topic().name
         (found,) = self.ask(connection, name).topics
         assert (found.error_code, found.name, found.partitions) == (UNKNOWN_TOPIC_OR_PARTITION, name, [])
+        assert found.topic_authorized_operations == ALL_TOPIC_OPERATIONS
 
     def test_a_name_no_topic_can_have(self, connection):
         (found,) = self.ask(connection, "a b").topics
@@ -118,12 +119,37 @@ class TestDescribeTopicPartitions:
         answer = self.ask(connection, topic.name, cursor={"topic_name": topic.name, "partition_index": 2})
         assert self.listed(answer) == [(topic.name, 2)]
 
+    def test_a_cursor_behind_the_last_partition(self, connection, topic):
+        answer = self.ask(connection, topic.name, cursor={"topic_name": topic.name, "partition_index": 5})
+        assert [(each.name, each.error_code) for each in answer.topics] == [(topic.name, NONE)]
+        assert (self.listed(answer), answer.next_cursor) == ([], None)
+
+    def test_a_cursor_at_an_unknown_topic_counts_for_that_one_only(self, connection):
+        topic = create_topic(connection, unique_name("z"), partitions=2)
+        answer = self.ask(connection, "nobody", topic.name, cursor={"topic_name": "nobody", "partition_index": 1})
+        assert [each.error_code for each in answer.topics] == [UNKNOWN_TOPIC_OR_PARTITION, NONE]
+        assert self.listed(answer) == [(topic.name, 0), (topic.name, 1)]
+
+    def test_a_full_page_ends_before_an_unknown_topic_too(self, connection):
+        topic = create_topic(connection, unique_name("a"))
+        answer = self.ask(connection, topic.name, "nobody", limit=1)
+        assert [each.name for each in answer.topics] == [topic.name]
+        assert (answer.next_cursor.topic_name, answer.next_cursor.partition_index) == ("nobody", 0)
+
+    def test_among_all_topics_a_cursor_may_lie_between_two(self, connection):
+        before, after = create_topic(connection, unique_name("y")), create_topic(connection, unique_name("zz"))
+        answer = self.ask(connection, cursor={"topic_name": "z", "partition_index": 3})
+        names = {each.name for each in answer.topics}
+        assert after.name in names
+        assert before.name not in names
+
+    @pytest.mark.parametrize("name", ["a", "z"])
+    def test_a_cursor_at_a_topic_that_is_not_asked_for(self, name, connection):
+        topic = create_topic(connection, unique_name("m"))
+        (found,) = self.ask(connection, topic.name, cursor={"topic_name": name, "partition_index": 0}).topics
+        assert (found.error_code, found.name, found.partitions) == (INVALID_REQUEST, topic.name, [])
+        assert found.topic_authorized_operations == NOT_ASKED
+
     def test_a_cursor_before_the_first_partition(self, connection, topic):
-        answer = connection.call(
-            "DescribeTopicPartitions",
-            0,
-            topics=[{"name": topic.name}],
-            response_partition_limit=10,
-            cursor={"topic_name": topic.name, "partition_index": -1},
-        )
+        answer = self.ask(connection, topic.name, cursor={"topic_name": topic.name, "partition_index": -1})
         assert [each.error_code for each in answer.topics] == [INVALID_REQUEST]

@@ -1,12 +1,12 @@
-"""DescribeConfigs (key 32): the settings of topics and of this broker."""
+"""DescribeConfigs (key 32): the settings of topics, groups and this broker."""
 
 import pytest
 from raw_kafka.calls import NONE, create_topic, unknown_topic
 
 UNKNOWN_TOPIC_OR_PARTITION, INVALID_TOPIC, INVALID_REQUEST = 3, 17, 42
-TOPIC, BROKER = 2, 4
-SOURCE_TOPIC, SOURCE_DEFAULT = 1, 5
-TOPIC_SETTINGS = 37  # of Apache Kafka 4.4.0
+TOPIC, BROKER, BROKER_LOGGER, CLIENT_METRICS, GROUP = 2, 4, 8, 16, 32
+SOURCE_TOPIC, SOURCE_DEFAULT, SOURCE_LOGGER = 1, 5, 6
+TOPIC_SETTINGS, GROUP_SETTINGS = 37, 21  # of Apache Kafka 4.4.0
 
 
 def describe(connection, kind, name, keys=None, version=4, **options):
@@ -115,10 +115,15 @@ class TestBrokers:
         secrets = [config for config in shown if config.name.endswith("password")]
         assert all(config.value is None and config.is_sensitive for config in secrets)
 
-    def test_no_broker_can_have_that_name(self, connection):
-        answer = describe(connection, BROKER, "not-a-number")
+    @pytest.mark.parametrize("name", ["not-a-number", "2147483648", "1.0"])
+    def test_no_broker_can_have_that_name(self, name, connection):
+        answer = describe(connection, BROKER, name)
         assert (answer.error_code, answer.configs) == (INVALID_REQUEST, [])
-        assert answer.error_message == "Broker id must be an integer, but it is: not-a-number"
+        assert answer.error_message == f"Broker id must be an integer, but it is: {name}"
+
+    def test_another_way_to_write_the_number(self, connection):
+        answer = describe(connection, BROKER, "+0" + broker_id(connection), ["node.id"])
+        assert (answer.error_code, [config.name for config in answer.configs]) == (NONE, ["node.id"])
 
     def test_another_broker(self, connection):
         own = broker_id(connection)
@@ -131,6 +136,67 @@ class TestBrokers:
         answer = describe(connection, BROKER, "")
         assert answer.error_code == NONE
         assert "node.id" not in {config.name for config in answer.configs}
+
+
+class TestLoggers:
+    @pytest.mark.parametrize("version", range(1, 5))
+    def test_levels_in_kafkas_words(self, version, connection):
+        answer = describe(connection, BROKER_LOGGER, broker_id(connection), version=version)
+        assert (answer.error_code, answer.error_message) == (NONE, "")
+        assert len(answer.configs) > 1
+        shown = {config.name: config for config in answer.configs}
+        assert {config.value for config in answer.configs} <= {"TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"}
+        assert (shown["root"].config_source, shown["root"].read_only) == (SOURCE_LOGGER, False)
+
+    def test_named_loggers_only(self, connection):
+        answer = describe(connection, BROKER_LOGGER, broker_id(connection), ["root", "no.such"])
+        assert [config.name for config in answer.configs] == ["root"]
+
+    @pytest.mark.parametrize(
+        ("name", "reason"),
+        [
+            ("", "Broker id must not be empty"),
+            ("x", "Broker id must be an integer, but it is: x"),
+            ("9999", "Unexpected broker id, expected {own} but received 9999"),
+        ],
+    )
+    def test_of_no_broker_here(self, name, reason, connection):
+        answer = describe(connection, BROKER_LOGGER, name)
+        assert (answer.error_code, answer.configs) == (INVALID_REQUEST, [])
+        assert answer.error_message == reason.format(own=broker_id(connection))
+
+
+class TestGroupsAndClientMetrics:
+    """They need not exist: the answer is what they would have."""
+
+    def test_a_group(self, connection):
+        answer = describe(connection, GROUP, "nobody", include_synonyms=True)
+        assert (answer.error_code, answer.error_message) == (NONE, "")
+        shown = {config.name: (config.value, config.config_source, config.config_type) for config in answer.configs}
+        assert len(shown) == GROUP_SETTINGS
+        assert shown["consumer.session.timeout.ms"] == ("45000", SOURCE_DEFAULT, 3)
+        assert shown["share.auto.offset.reset"] == ("latest", SOURCE_DEFAULT, 2)
+        assert shown["streams.assignor.name"] == ("sticky", SOURCE_DEFAULT, 2)
+        synonyms = {config.name: config.synonyms[0].name for config in answer.configs}
+        assert synonyms["consumer.session.timeout.ms"] == "group.consumer.session.timeout.ms"
+        assert synonyms["share.auto.offset.reset"] == "share.auto.offset.reset"
+
+    def test_a_subscription(self, connection):
+        answer = describe(connection, CLIENT_METRICS, "nobody")
+        assert (answer.error_code, answer.error_message) == (NONE, "")
+        shown = {config.name: (config.value, config.config_source) for config in answer.configs}
+        assert shown == {
+            "interval.ms": ("300000", SOURCE_DEFAULT),
+            "match": ("", SOURCE_DEFAULT),
+            "metrics": ("", SOURCE_DEFAULT),
+        }
+
+    @pytest.mark.parametrize(
+        ("kind", "what"), [(GROUP, "Group name"), (CLIENT_METRICS, "Client metrics subscription name")]
+    )
+    def test_without_a_name(self, kind, what, connection):
+        answer = describe(connection, kind, "")
+        assert (answer.error_code, answer.error_message) == (INVALID_REQUEST, f"{what} must not be empty")
 
 
 class TestResources:

@@ -68,7 +68,13 @@ class TestFindCoordinator:
 
     @pytest.mark.parametrize("key", ["g", "", "group:not-a-uuid:0", "group:AAAAAAAAAAAAAAAAAAAAAQ:x"])
     def test_a_share_key_must_name_group_topic_and_partition(self, key, connection):
-        assert find_one(connection, 6, key, SHARE).error_code == INVALID_REQUEST
+        found = find_one(connection, 6, key, SHARE)
+        assert (found.error_code, found.error_message) == (INVALID_REQUEST, "")
+
+    @pytest.mark.parametrize("version", range(1, 6))
+    def test_a_share_key_is_nothing_to_old_versions(self, version, connection):
+        found = find_one(connection, version, "group:AAAAAAAAAAAAAAAAAAAAAQ:0", SHARE)
+        assert (found.error_code, found.node_id, found.port) == (INVALID_REQUEST, -1, -1)
 
     def test_the_topic_of_a_coordinator_is_there_when_it_is_named(self, connection, broker):
         """Where groups and transactions are served. Where not (yet), asking creates nothing."""

@@ -5,7 +5,7 @@ from raw_kafka.batches import Record, batch, read_batches
 from raw_kafka.calls import NONE, create_topic, fetch, fetch_request, produce, produce_request, unknown_topic
 
 OFFSET_OUT_OF_RANGE, UNKNOWN_TOPIC_OR_PARTITION, FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH = 1, 3, 74, 75
-UNKNOWN_TOPIC_ID = 100
+SERVER_ERROR, INVALID_REQUEST, UNKNOWN_TOPIC_ID = -1, 42, 100
 VERSIONS = range(4, 19)
 LONG_MS = 120_000  # a wait that no answer may need: the connection gives up long before
 SHORT_MS = 300  # a wait that is meant to run out
@@ -170,6 +170,27 @@ class TestErrors:
         found = fetch(connection, filled, 0, version=version, leader_epoch=5)
         assert (found.error_code, found.high_watermark) == (UNKNOWN_LEADER_EPOCH, -1)
         assert fetch(connection, filled, 0, version=version, leader_epoch=0).error_code == NONE
+
+    @pytest.mark.parametrize("version", [9, 12, 18])
+    def test_any_negative_leader_epoch_is_an_unknown_one(self, version, connection, filled):
+        assert bases(fetch(connection, filled, 9, version=version, leader_epoch=-2)) == [9]
+
+    @pytest.mark.parametrize("version", [4, 6, 7, 12, 18])
+    @pytest.mark.parametrize("isolation_level", [-1, 2])
+    def test_an_isolation_level_that_does_not_exist(self, isolation_level, version, connection, filled, broker):
+        request = fetch_request([(filled, 0, 0)], isolation_level=isolation_level)
+        answer = connection.call("Fetch", version, **request)
+        code = SERVER_ERROR if broker.kind == "apache" else INVALID_REQUEST
+        listed = [part.error_code for each in answer.responses for part in each.partitions]
+        assert listed == ([code] if version < 13 else []), "by name only"
+        assert version < 7 or answer.error_code == code
+
+    @pytest.mark.parametrize("budget", ["max_bytes", "partition_max_bytes"])
+    def test_a_negative_budget_where_there_is_something_to_read(self, budget, connection, filled, broker):
+        found = fetch(connection, filled, 0, **{budget: -1})
+        assert found.error_code == (SERVER_ERROR if broker.kind == "apache" else INVALID_REQUEST)
+        assert not found.records
+        assert fetch(connection, filled, 12, **{budget: -1}).error_code == NONE, "nothing to read"
 
     def test_of_one_partition_leave_the_others_their_data(self, connection, filled):
         stranger = unknown_topic()

@@ -4,7 +4,7 @@ import pytest
 from raw_kafka.batches import LZ4, Record, batch
 from raw_kafka.calls import NONE, create_topic, list_offset, produce, unknown_topic
 
-UNKNOWN_TOPIC_OR_PARTITION, UNSUPPORTED_VERSION, UNKNOWN_LEADER_EPOCH = 3, 35, 75
+SERVER_ERROR, UNKNOWN_TOPIC_OR_PARTITION, UNSUPPORTED_VERSION, INVALID_REQUEST, UNKNOWN_LEADER_EPOCH = -1, 3, 35, 42, 75
 LATEST, EARLIEST, MAX_TIMESTAMP, EARLIEST_LOCAL, LATEST_TIERED, EARLIEST_PENDING_UPLOAD = -1, -2, -3, -4, -5, -6
 VERSIONS = range(1, 12)
 T = 1_700_000_000_000
@@ -129,6 +129,15 @@ class TestErrors:
     def test_a_leader_epoch_from_the_future(self, version, connection, filled):
         assert found(connection, filled, LATEST, version, epoch=5) == (UNKNOWN_LEADER_EPOCH, -1, -1)
         assert found(connection, filled, LATEST, version, epoch=0) == (NONE, 6, -1)
+
+    @pytest.mark.parametrize("version", [2, 11])
+    @pytest.mark.parametrize("isolation_level", [-1, 2])
+    def test_an_isolation_level_that_does_not_exist(self, isolation_level, version, connection, filled, broker):
+        asked = [{"name": filled.name, "partitions": [{"partition_index": 0, "timestamp": LATEST}]}]
+        answer = connection.call("ListOffsets", version, replica_id=-1, isolation_level=isolation_level, topics=asked)
+        (part,) = answer.topics[0].partitions
+        code = SERVER_ERROR if broker.kind == "apache" else INVALID_REQUEST
+        assert (part.error_code, part.offset, part.timestamp) == (code, -1, -1)
 
     def test_a_partition_that_comes_twice(self, connection, filled):
         """Each of its entries is refused; the partitions beside it are answered."""

@@ -7,7 +7,7 @@ import pytest
 from raw_kafka.calls import NONE, READY_WITHIN_S, create_topic, metadata_topics, unique_name, unknown_topic
 from raw_kafka.codec import ZERO_UUID
 
-UNKNOWN_TOPIC_OR_PARTITION, INVALID_TOPIC, UNKNOWN_TOPIC_ID = 3, 17, 100
+SERVER_ERROR, UNKNOWN_TOPIC_OR_PARTITION, INVALID_TOPIC, INVALID_REQUEST, UNKNOWN_TOPIC_ID = -1, 3, 17, 42, 100
 NOT_ASKED = -(2**31)
 ALL_TOPIC_OPERATIONS, ALL_CLUSTER_OPERATIONS = 3576, 8096  # bit sets by AclOperation code
 VERSIONS = range(14)
@@ -158,6 +158,40 @@ class TestUnknownNames:
         (found,) = metadata_topics(connection, [name])
         assert found.is_internal is True
         assert found.error_code in (NONE, UNKNOWN_TOPIC_OR_PARTITION)
+
+
+class TestMalformed:
+    """Such a request is refused as a whole: every topic says so, and no broker is named."""
+
+    def refused(self, connection, version, *topics):
+        asked = [{"name": name, "topic_id": topic_id} for name, topic_id in topics]
+        answer = connection.call("Metadata", version, topics=asked, allow_auto_topic_creation=False)
+        assert (answer.brokers, answer.cluster_id, answer.controller_id) == ([], None, -1)
+        assert [each.name for each in answer.topics] == [name or "" for name, _ in topics]
+        assert not any(each.partitions for each in answer.topics)
+        (code,) = {each.error_code for each in answer.topics}
+        assert version < 13 or answer.error_code == code
+        return code
+
+    @pytest.mark.parametrize("version", [10, 11])
+    @pytest.mark.parametrize("named", [True, False])
+    def test_an_id_before_version_12(self, named, version, connection, topic):
+        asked = (topic.name if named else None, topic.id)
+        assert self.refused(connection, version, asked, (topic.name, ZERO_UUID)) == INVALID_REQUEST
+
+    @pytest.mark.parametrize("version", [10, 11])
+    def test_neither_name_nor_id_before_version_12(self, version, connection, topic):
+        assert self.refused(connection, version, (topic.name, ZERO_UUID), (None, ZERO_UUID)) == INVALID_REQUEST
+
+    @pytest.mark.parametrize("version", [12, 13])
+    def test_neither_name_nor_id(self, version, connection, topic, broker):
+        code = self.refused(connection, version, (topic.name, ZERO_UUID), (None, ZERO_UUID))
+        assert code == (SERVER_ERROR if broker.kind == "apache" else INVALID_REQUEST)
+
+    def test_where_one_id_is_given_only_ids_count(self, connection, topic):
+        asked = [{"name": "a b", "topic_id": ZERO_UUID}, {"name": None, "topic_id": topic.id}]
+        (found,) = connection.call("Metadata", 13, topics=asked).topics
+        assert (found.error_code, found.name) == (NONE, topic.name)
 
 
 class TestAuthorizedOperations:

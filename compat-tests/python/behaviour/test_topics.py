@@ -19,6 +19,7 @@ from raw_kafka.codec import ZERO_UUID
 
 UNKNOWN_TOPIC_OR_PARTITION, INVALID_TOPIC, TOPIC_EXISTS, INVALID_PARTITIONS = 3, 17, 36, 37
 INVALID_REPLICATION_FACTOR, INVALID_ASSIGNMENT, INVALID_CONFIG, INVALID_REQUEST, UNKNOWN_TOPIC_ID = 38, 39, 40, 42, 100
+POLICY_VIOLATION = 44
 NOT_REGISTERED_BROKER = 4242
 
 
@@ -93,6 +94,14 @@ class TestCreate:
         assert (shown["retention.ms"].value, shown["retention.ms"].config_source) == ("123456", 1)
         assert shown["retention.bytes"].config_source == 5
         assert not any(config.is_sensitive for config in answer.configs)
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [("retention.ms", " 5 "), ("preallocate", "TRUE"), ("cleanup.policy", "compact, delete")],
+    )
+    def test_configs_given_are_answered_as_they_were_written(self, name, value, connection):
+        (answer,) = create(connection, wanted(unique_name(), configs=[(name, value)]), validate_only=True)
+        assert {config.name: config.value for config in answer.configs}[name] == value
 
     def test_the_configs_of_an_answer_are_those_that_describe_configs_lists(self, connection):
         name = unique_name()
@@ -185,6 +194,26 @@ BAD_TOPICS = {
         INVALID_CONFIG,
         "Null value not supported for topic configs: retention.ms",
     ),
+    "settings that contradict each other": (
+        wanted("never", configs=[("min.compaction.lag.ms", "100"), ("max.compaction.lag.ms", "50")]),
+        INVALID_CONFIG,
+        "conflict topic config setting min.compaction.lag.ms (100) > max.compaction.lag.ms (50)",
+    ),
+    "a remote log": (
+        wanted("never", configs=[("remote.storage.enable", "true")]),
+        INVALID_CONFIG,
+        "Tiered Storage functionality is disabled in the broker. Topic cannot be configured with remote log storage.",
+    ),
+    "a null among bad settings": (
+        wanted("never", configs=[("nope", "1"), ("retention.ms", None)]),
+        INVALID_CONFIG,
+        "Null value not supported for topic configs: retention.ms",
+    ),
+    "bad settings and bad counts": (
+        wanted("never", 0, 0, configs=[("nope", "1")]),
+        INVALID_CONFIG,
+        "Unknown topic config name: nope",
+    ),
     "partitions placed with a gap": (
         wanted("never", -1, -1, assignments=[(1, [1])]),
         INVALID_ASSIGNMENT,
@@ -244,6 +273,50 @@ class TestCreateRefuses:
         assert (answer.name, answer.error_code) == (name, INVALID_REQUEST)
         assert answer.error_message == "Duplicate topic name."
         assert metadata_topics(connection, [name])[0].error_code == UNKNOWN_TOPIC_OR_PARTITION
+
+
+TOO_MANY_PARTITIONS = "Excessively large number of partitions per request."
+TOO_MANY_RECORDS = "Unable to perform excessively large batch operation."
+TOO_LARGE = {
+    "one topic": ([wanted("huge", 10_001)], TOO_MANY_PARTITIONS),
+    "two together": ([wanted("huge", 6_000), wanted("large", 6_000)], TOO_MANY_PARTITIONS),
+    "placed by hand": (
+        [wanted("huge", -1, -1, assignments=[(index, [1]) for index in range(10_001)])],
+        TOO_MANY_PARTITIONS,
+    ),
+    "beside small and bad ones": ([wanted("huge", 20_000), wanted("small"), wanted("a b")], TOO_MANY_PARTITIONS),
+    "with the records of the topics themselves": ([wanted("huge", 5_000), wanted("large", 5_000)], TOO_MANY_RECORDS),
+}
+
+
+class TestTooLarge:
+    """One request creates at most 10,000 partitions, in at most 10,000 records; else it is refused as a whole."""
+
+    @pytest.mark.parametrize(("topics", "message"), TOO_LARGE.values(), ids=TOO_LARGE.keys())
+    def test_to_create(self, topics, message, connection):
+        answers = create(connection, *topics, validate_only=True)
+        assert sorted(each.name for each in answers) == sorted(each["name"] for each in topics)
+        assert {(each.error_code, each.error_message) for each in answers} == {(POLICY_VIOLATION, message)}
+
+    def test_as_many_as_allowed(self, connection):
+        (answer,) = create(connection, wanted("large", 9_999), validate_only=True)
+        assert (answer.error_code, answer.num_partitions) == (NONE, 9_999)
+
+    @pytest.mark.parametrize("counts", [(10_002, 2), (5_002, 5_002)])
+    def test_to_add(self, counts, connection):
+        topics = [{"name": create_topic(connection).name, "count": count, "assignments": None} for count in counts]
+        results = connection.call("CreatePartitions", 3, topics=topics, timeout_ms=30_000, validate_only=True).results
+        message = "Excessively large number of additional partitions per request."
+        assert [(each.error_code, each.error_message) for each in results] == [(POLICY_VIOLATION, message)] * 2
+
+    def test_unknown_topics_do_not_count(self, connection, topic):
+        topics = [
+            {"name": unknown_topic().name, "count": 20_000, "assignments": None},
+            {"name": topic.name, "count": 10_001, "assignments": None},
+        ]
+        results = connection.call("CreatePartitions", 3, topics=topics, timeout_ms=30_000, validate_only=True).results
+        codes = {each.name: each.error_code for each in results}
+        assert codes == {topics[0]["name"]: UNKNOWN_TOPIC_OR_PARTITION, topic.name: NONE}
 
 
 class TestDelete:
@@ -361,10 +434,13 @@ class TestCreatePartitions:
     def test_placed_by_hand(self, connection, topic):
         assert self.grow(connection, topic.name, 2, [[node_id(connection)]]) == (NONE, None)
 
-    def test_placed_for_another_count(self, connection, topic):
-        code, message = self.grow(connection, topic.name, 3, [[node_id(connection)]])
+    @pytest.mark.parametrize(("count", "placed"), [(3, 1), (2, 2)])
+    def test_placed_for_another_count(self, count, placed, connection, topic):
+        code, message = self.grow(connection, topic.name, count, [[node_id(connection)]] * placed)
         assert code == INVALID_ASSIGNMENT
-        assert message == "Attempted to add 2 additional partition(s), but only 1 assignment(s) were specified."
+        assert message == (
+            f"Attempted to add {count - 1} additional partition(s), but only {placed} assignment(s) were specified."
+        )
 
     def test_placed_on_a_broker_that_is_not_there(self, connection, topic):
         code, message = self.grow(connection, topic.name, 2, [[NOT_REGISTERED_BROKER]])
