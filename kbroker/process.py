@@ -31,7 +31,10 @@ SIGNALS = ("SIGINT", "SIGTERM", "SIGBREAK")  # the last one is Windows' Ctrl-Bre
 
 
 def run_broker(run: Run) -> int:
-    """Serve until a signal comes; the exit status. Raises StartError or ConfigError, and KeyboardInterrupt at a second Ctrl-C."""
+    """Serve until a signal comes; the exit status.
+
+    Raises StartError or ConfigError, and KeyboardInterrupt at a second Ctrl-C.
+    """
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     for warning in run.config.warnings:
         logging.getLogger(__name__).warning(warning)
