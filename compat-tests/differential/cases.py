@@ -112,6 +112,8 @@ def metadata() -> Iterator[Case]:
     yield Case("Metadata", "name and id", range(10, 14), partial(_by_id, "diff-read"))
     yield fixed("Metadata", "unknown id", 12, 13, topics=[{"name": None, "topic_id": STRANGER.id}])
     yield fixed("Metadata", "neither", 10, 13, topics=[{"name": None, "topic_id": ZERO_UUID}])
+    mixed = [{"name": "a b", "topic_id": ZERO_UUID}, {"name": None, "topic_id": STRANGER.id}]
+    yield fixed("Metadata", "one by name, one by id", 10, 13, topics=mixed)
 
 
 def _by_id(name: str | None, world: World, _version: int) -> Fields:
@@ -147,10 +149,18 @@ TOPICS: dict[str, list[Fields]] = {
     "0 partitions": [_wanted("dry", 0)],
     "-2 partitions": [_wanted("dry", -2)],
     "too many partitions": [_wanted("dry", 2_000_000)],
+    "too many together": [_wanted("dry", 6_000), _wanted("dry2", 6_000), _wanted("a b")],
+    "too many placed": [_wanted("dry", -1, -1, assignments=_placed(*((index, [1]) for index in range(10_001))))],
+    "too many records": [_wanted("dry", 5_000), _wanted("dry2", 5_000)],
+    "many": [_wanted("dry", 9_999)],
     "0 replicas": [_wanted("dry", 1, 0)],
     "-2 replicas": [_wanted("dry", 1, -2)],
     "3 replicas": [_wanted("dry", 1, 3)],
     "both wrong": [_wanted("a b", 0, 0)],
+    "counts and configs wrong": [_wanted("dry", 0, 0, configs=_configs(("nope", "1")))],
+    "name and configs wrong": [_wanted("a b", configs=_configs(("nope", "1")))],
+    "taken and configs wrong": [_wanted("diff-read", configs=_configs(("nope", "1")))],
+    "several configs wrong": [_wanted("dry", configs=_configs(("nope", "1"), ("retention.ms", None)))],
     "placed": [_wanted("dry", -1, -1, assignments=_placed((0, [1]), (1, [1])))],
     "placed with a gap": [_wanted("dry", -1, -1, assignments=_placed((1, [1])))],
     "placed twice": [_wanted("dry", -1, -1, assignments=_placed((0, [1, 1])))],
@@ -223,6 +233,8 @@ def create_topics() -> Iterator[Case]:
         yield fixed("CreateTopics", f"{name}={value}", 7, 7, topics=topics, timeout_ms=30_000, validate_only=True)
     pair = _configs(("min.compaction.lag.ms", "100"), ("max.compaction.lag.ms", "50"))
     yield fixed("CreateTopics", "lags", 7, 7, topics=[_wanted("dry", configs=pair)], timeout_ms=1, validate_only=True)
+    both = [_wanted("dry", configs=[*pair, *_configs(("remote.storage.enable", "true"))])]
+    yield fixed("CreateTopics", "lags and remote", 7, 7, topics=both, timeout_ms=1, validate_only=True)
     pair = _configs(("retention.ms", "1"), ("retention.ms", "2"))
     yield fixed("CreateTopics", "twice", 7, 7, topics=[_wanted("dry", configs=pair)], timeout_ms=1, validate_only=True)
     yield Case(
@@ -255,6 +267,10 @@ def alter_topics() -> Iterator[Case]:
         yield fixed("CreatePartitions", title, 0, 3, topics=topics, timeout_ms=30_000, validate_only=True)
     entry = {"name": "diff-wide", "count": 5, "assignments": None}
     yield fixed("CreatePartitions", "twice", 0, 3, topics=[entry, entry], timeout_ms=30_000, validate_only=True)
+    for title, counts in (("as many as allowed", (9_000, 1_004)), ("too many together", (9_000, 1_005))):
+        asked = zip(("diff-wide", "diff-empty", "no-such-topic"), (*counts, 20_000), strict=True)
+        topics = [{"name": name, "count": count, "assignments": None} for name, count in asked]
+        yield fixed("CreatePartitions", title, 0, 3, topics=topics, timeout_ms=30_000, validate_only=True)
     yield fixed("CreatePartitions", "nothing", 0, 3, topics=[], timeout_ms=30_000)
 
 
@@ -390,7 +406,8 @@ def fetches() -> Iterator[Case]:
         yield Case("Fetch", f"budget {budget}", range(12, 13), one("read", 0, max_bytes=budget))
     yield Case("Fetch", "empty", range(4, 19), one("empty", 0))
     yield Case("Fetch", "committed", range(4, 19), one("read", 0, isolation_level=1))
-    yield Case("Fetch", "isolation level 7", range(12, 13), one("read", 0, isolation_level=7))
+    yield Case("Fetch", "isolation level 7", range(4, 19), one("read", 0, isolation_level=7))
+    yield Case("Fetch", "negative budget, nothing there", range(12, 13), one("empty", 0, max_bytes=-1))
     yield Case("Fetch", "unknown topic", range(4, 19), one("nowhere", 0))
     yield Case("Fetch", "unknown partition", range(4, 19), one("read", 0, 9))
     yield Case("Fetch", "negative partition", range(11, 14), one("read", 0, -1))
@@ -416,6 +433,9 @@ def offsets() -> Iterator[Case]:
     yield fixed("ListOffsets", "unknown partition", 1, 11, **one("diff-read", -1, 9))
     for epoch in (0, 5, -2):
         yield fixed("ListOffsets", f"epoch {epoch}", 4, 11, **one("diff-read", -1, 0, epoch))
+    for level in (1, 2, -1):
+        more = one("diff-read", -1)
+        yield fixed("ListOffsets", f"isolation level {level}", 2, 11, **more, isolation_level=level)
     yield fixed("ListOffsets", "nothing", 1, 11, replica_id=-1, topics=[])
     for epoch, current in ((0, -1), (0, 0), (0, 5), (1, -1), (-1, -1), (-2, -1)):
         asked = {"partition": 0, "current_leader_epoch": current, "leader_epoch": epoch}
@@ -426,7 +446,10 @@ def offsets() -> Iterator[Case]:
 
 
 def coordinators() -> Iterator[Case]:
-    for key, kind in (("g", 0), ("", 0), ("t", 1), ("", 1), ("x", 9), ("x", -1), ("g", 2), ("g:x:0", 2)):
+    share = "g:AAAAAAAAAAAAAAAAAAAAAQ:"  # group, topic id; the partition follows
+    kinds = [("g", 0), ("", 0), ("t", 1), ("", 1), ("x", 9), ("x", -1), ("g", 2), ("g:x:0", 2)]
+    kinds += [(share, 2), (share + "x", 2), (share + "-1", 2), (share[1:] + "0", 2)]
+    for key, kind in kinds:
         title = f"{key!r} of type {kind}"
         first = 1 if kind else 0
         yield fixed("FindCoordinator", title, first, 6, key=key, key_type=kind, coordinator_keys=[key])
@@ -455,11 +478,19 @@ def configs() -> Iterator[Case]:
         ("all brokers", 4, "", None),
         ("other broker", 4, "9", None),
         ("no broker's name", 4, "x", None),
+        ("too large a broker's name", 4, "2147483648", None),
+        ("signed broker", 4, "+01", ["node.id"]),
         ("type 0", 0, "x", None),
         ("type 99", 99, "x", None),
         ("broker logger", 8, "1", ["nope"]),
+        ("root logger", 8, "1", ["root"]),
+        ("logger of no broker", 8, "", None),
+        ("logger of other broker", 8, "9", None),
+        ("logger of no broker's name", 8, "x", None),
         ("client metrics", 16, "x", None),
+        ("client metrics without a name", 16, "", None),
         ("group", 32, "x", None),
+        ("group without a name", 32, "", None),
     ):
         resources = [{"resource_type": kind, "resource_name": name, "configuration_keys": keys}]
         for synonyms in (False, True):
@@ -491,6 +522,7 @@ def cluster() -> Iterator[Case]:
         ("diff-wide", 1),
         ("diff-wide", 9),
         ("diff-wide", -1),
+        ("diff-read", 1),
         ("a", 0),
         ("no-such-topic", 0),
         ("z", 0),
@@ -498,6 +530,12 @@ def cluster() -> Iterator[Case]:
         cursor = {"topic_name": name, "partition_index": index}
         topics = [{"name": "diff-wide"}, {"name": "diff-read"}]
         yield fixed("DescribeTopicPartitions", f"from {name} {index}", 0, 0, topics=topics, cursor=cursor)
+        yield fixed("DescribeTopicPartitions", f"all from {name} {index}", 0, 0, topics=[], cursor=cursor)
+    cursor = {"topic_name": "a", "partition_index": 1}
+    topics = [{"name": "a"}, {"name": "diff-wide"}]
+    yield fixed("DescribeTopicPartitions", "from an unknown one", 0, 0, topics=topics, cursor=cursor)
+    topics = [{"name": "diff-read"}, {"name": "no-such-topic"}]
+    yield fixed("DescribeTopicPartitions", "full before an unknown", 0, 0, topics=topics, response_partition_limit=1)
 
 
 def all_cases() -> list[Case]:
