@@ -141,9 +141,15 @@ class Broker:
             self._wake = trio.Event()
             removals, self._removals = self._removals, []
             for removal in removals:
-                await self.env.run_blocking(removal.run)
+                await self._remove(removal)
             if not removals:
                 await self.flush()
+
+    async def _remove(self, removal: Removal) -> None:
+        try:
+            await self.env.run_blocking(removal.run)
+        except OSError as error:
+            log.warning("can not remove %s: %s; the next start tries again", removal.path, error)
 
     async def flush(self) -> None:
         """Sync everything, then write the checkpoints that a restart starts from."""
@@ -164,7 +170,7 @@ class Broker:
         """The end of a clean stop; connections are gone."""
         await self.flush()
         for removal in self._removals:
-            await self.env.run_blocking(removal.run)
+            await self._remove(removal)
         clean = self.replicas.close()
         try:
             self.controller.log.close(clean=True, sync=True)
@@ -172,6 +178,11 @@ class Broker:
             log.exception("the metadata log was not closed cleanly")
             clean = False
         self.folder.close(clean, self.image.brokers[self.node_id].epoch)
+
+    def abandon(self) -> None:
+        """Let every file go and write nothing, as after a crash."""
+        self.replicas.abandon()
+        self.controller.log.close(clean=False)
 
 
 class Door:
@@ -228,7 +239,7 @@ async def run(
     doors = open_doors(config, env)
     try:
         folder = DataFolder.open(env, config.data_dir, config.node_id, config.optional_str("kbroker.cluster.id"))
-        clean = False
+        broker, clean = None, False
         try:
             broker = Broker(config, env, folder)
             broker.load()
@@ -236,6 +247,8 @@ async def run(
             clean = True
         finally:
             if not clean:
+                if broker is not None:
+                    broker.abandon()
                 folder.abandon()
     finally:
         close_doors(doors)

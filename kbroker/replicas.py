@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from typing import NamedTuple
 
 from kbroker_storage import Entry, Log, LogConfig, Removal, StorageError
+from kbroker_storage.deletion import deleted_name
 from kbroker_wire import ErrorCode
 
 from .batches import KAFKA_BATCHES
@@ -110,10 +110,17 @@ class Replicas:
             partition.configure(config, self._log_config(config))
 
     def _remove(self, partition: Partition) -> Removal | None:
-        if partition.opened is None and self._env.files.exists(self._path(partition)):
-            with suppress(StorageError, OSError):
-                _ = partition.log  # opened so that it is renamed and removed as every other
-        return partition.remove(self._env.new_uuid().hex())
+        """Rename its folder away, also that of a log that nobody has opened."""
+        files, path, token = self._env.files, self._path(partition), self._env.new_uuid().hex()
+        try:
+            removal = partition.remove(token)
+            if removal is None and files.exists(path):
+                removal = Removal(files, deleted_name(path, token))
+                files.rename(path, deleted_name(path, token))
+        except OSError:
+            log.exception("can not rename %s, whose topic is deleted; the next start sets it aside", path)
+            return None
+        return removal
 
     # -- as host of the partitions ----------------------------------------------------------------------------------
 
@@ -170,7 +177,7 @@ class Replicas:
         """
         for name in self._env.files.entries(self._folder.path):
             topic, dash, index = name.rpartition("-")
-            if not dash or not index.isdigit():
+            if not dash or not index.isdecimal():
                 if name.endswith("-delete"):
                     self._env.files.remove_tree(f"{self._folder.path}/{name}")
                 continue
@@ -223,6 +230,12 @@ class Replicas:
                 if opened.start:
                     starts[key] = opened.start
         return points, starts, marks
+
+    def abandon(self) -> None:
+        """Let every file go and write nothing."""
+        for partition in self:
+            if partition.opened is not None:
+                partition.opened.close(clean=False)
 
     def close(self) -> bool:
         """At a stop, after the last sync: close every log. Whether all of them are clean."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from kbroker_storage import Log, LogConfig, Origin
+from kbroker_wire import ProtocolError
 from kbroker_wire.messages.metadata_records import (
     ConfigRecord,
     FeatureLevelRecord,
@@ -101,7 +102,7 @@ class MetadataLog:
             )
         try:
             return decode_metadata_record(record.value)
-        except ValueError as error:
+        except (ProtocolError, ValueError) as error:
             raise StartError(
                 f"the metadata log has a record at offset {record.offset} that this kbroker can not read ({error}): "
                 "use the kbroker that wrote it"
