@@ -113,7 +113,7 @@ class Image:
         offset = first_offset - 1
         for record in records:
             offset += 1
-            replay.apply(record)
+            replay.apply(record, offset)
         return replay.image(offset), replay.delta
 
 
@@ -131,11 +131,9 @@ class _Replay:
             topics = self._topics()
             for topic_id, partitions in self._partitions.items():
                 topics[topic_id] = topics[topic_id]._replace(partitions=tuple(partitions))
-        if self.delta.features:
-            self._changed["features_offset"] = offset
         return replace(self._base, offset=offset, **self._changed)  # type: ignore[arg-type]  # names are Image's own
 
-    def apply(self, record: Message) -> None:  # noqa: PLR0912  # one branch for each kind of record
+    def apply(self, record: Message, offset: int) -> None:  # noqa: PLR0912  # one branch for each kind of record
         match record:
             case TopicRecord():
                 self._topics()[record.topic_id] = TopicImage(record.name, record.topic_id, ())
@@ -164,6 +162,7 @@ class _Replay:
                     features[record.name] = record.feature_level
                 else:
                     features.pop(record.name, None)
+                self._changed["features_offset"] = offset
                 self.delta.features = True
             case NoOpRecord():
                 pass
