@@ -321,6 +321,7 @@ def create_partitions(
 ) -> list[Message]:
     """Records that bring topic `name` to `count` partitions; `assignments`: the replicas of each new one, in order.
 
+    `check_added_partitions` bounds how many a request may add; here nothing does.
     Raises Refusal.
     """
     topic = image.topic(name)

@@ -46,7 +46,7 @@ def _coordinator(key: str, error: ErrorCode, kind: int, call: Call, broker: Brok
     if error is ErrorCode.NONE:
         host, port = call.told
         return Coordinator(key=key, node_id=broker.node_id, host=host, port=port, error_code=error, error_message="")
-    return _nobody(key, error, "" if kind == SHARE else error.message)
+    return _nobody(key, error, "" if kind == SHARE else error.message)  # Kafka explains only a kind it does not know
 
 
 def _is_share_key(key: str) -> bool:

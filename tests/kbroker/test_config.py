@@ -300,3 +300,25 @@ def test_create_topics_shows_values_as_written_and_the_source_behind_other_units
     assert (found["preallocate"].value, found["retention.bytes"].value) == ("TRUE", " 5 ")
     assert found["retention.ms"][1:4] == ("360000000", False, ConfigSource.STATIC_BROKER)
     assert found["segment.ms"][1:4] == ("604800000", False, ConfigSource.DEFAULT)
+
+
+def test_a_group_takes_the_brokers_settings_for_all_groups() -> None:
+    given = {"group.consumer.session.timeout.ms": "50000", "group.streams.assignors": "mine,sticky"}
+    rows = {row.name: row for row in BrokerConfig.parse(given).describe_group()}
+    own, first, default = (
+        rows[name] for name in ("consumer.session.timeout.ms", "streams.assignor.name", "share.auto.offset.reset")
+    )
+    assert (own.value, own.config_source) == ("50000", ConfigSource.STATIC_BROKER)
+    assert own.synonyms == (
+        ConfigSynonym("group.consumer.session.timeout.ms", "50000", ConfigSource.STATIC_BROKER),
+        ConfigSynonym("group.consumer.session.timeout.ms", "45000", ConfigSource.DEFAULT),
+    )
+    assert first.value == "mine", "the first assignor is the default of a group"
+    assert (default.value, default.config_source) == ("latest", ConfigSource.DEFAULT)
+    assert default.synonyms == (ConfigSynonym("share.auto.offset.reset", "latest", ConfigSource.DEFAULT),)
+
+
+def test_a_subscription_to_client_metrics_has_defaults_only() -> None:
+    rows = BrokerConfig.parse({}).describe_client_metrics()
+    assert {row.name: row.value for row in rows} == {"interval.ms": "300000", "match": "", "metrics": ""}
+    assert {row.config_source for row in rows} == {ConfigSource.DEFAULT}
