@@ -10,6 +10,7 @@ followed, both are rebuilt from the headers.
 from array import array
 from bisect import bisect_left
 from contextlib import suppress
+from itertools import islice
 from typing import Final, NamedTuple
 
 from . import index, timeindex
@@ -23,6 +24,7 @@ from .store import Store
 
 RECENT_FRAMES: Final = 512  # most frames in the table of the newest: 4 KiB
 LONG_WALK_FRAMES: Final = 4096  # a look-up that walks so far has been given an index with entries missing
+PROBE_FRAMES: Final = 256  # so far behind its last entry a time index is checked for having been cut
 MAX_RELATIVE: Final = 2**31 - 1  # index entries hold offsets relative to the base, in 31 bits
 
 
@@ -225,6 +227,8 @@ class Segment:
         """Raises Corrupt if what the index points at is not the frame it names."""
         found = self.indexes.offsets.floor(offset - self.base)
         start = 0 if found is None else found[1]
+        if found is not None and not (0 <= start < self.size and found[0] <= offset - self.base):
+            raise Corrupt(f"{self._path}: index entry {found} is wrong")
         for walked, (position, entry) in enumerate(self.store.scan(start)):
             if not walked and found is not None and entry.last_offset - self.base != found[0]:
                 raise Corrupt(f"{self._path}: index entry {found} is wrong")
@@ -237,35 +241,63 @@ class Segment:
     def newest(self) -> tuple[int, int]:
         """(timestamp, last offset) of the newest frame, the first of several; (-1, base) without timestamps."""
         if self._newest == NO_TIMESTAMP and self.size and not self.active:
-            last = self.indexes.times.last()
-            if last is None or not self._time_entry_holds(*last):
+            try:
+                self._remember_newest(self.size)
+            except Corrupt:
                 self.rebuild()
-            else:
-                self._newest, self._newest_offset = last[0], self.base + last[1]
         return self._newest, self._newest_offset
 
-    def _time_entry_holds(self, timestamp: int, relative: int) -> bool:
-        """Whether a time index entry says of its frame what the log says."""
+    def _remember_newest(self, end: int) -> None:
+        """Take the newest timestamp of the frames before `end`, a position, from the time index.
+
+        Raises Corrupt if its last entry is wrong, or a frame among the next PROBE_FRAMES behind that is newer.
+        """
+        last = self.indexes.times.last()
+        position, timestamp = 0, NO_TIMESTAMP
+        if last is not None:
+            timestamp = last[0]
+            position = self._time_entry_position(*last)
+            if timestamp >= self._newest:
+                self._newest, self._newest_offset = timestamp, self.base + last[1]
+        if position < end:
+            for _, entry in islice(self.store.scan(position, end), PROBE_FRAMES):
+                if entry.max_timestamp > timestamp:
+                    raise Corrupt(f"{self._path}: the time index lacks entries behind {timestamp}")
+
+    def _time_entry_position(self, timestamp: int, relative: int) -> int:
+        """The position of a time index entry's frame. Raises Corrupt if it says of the frame what the log does not."""
         position, size = self.locate(self.base + relative)
-        if not size:
-            return False
-        entry = self.store.entry(position)
-        return entry.max_timestamp == timestamp and entry.last_offset == self.base + relative
+        if size:
+            entry = self.store.entry(position)
+            if entry.max_timestamp == timestamp and entry.last_offset == self.base + relative:
+                return position
+        raise Corrupt(f"{self._path}: time index entry ({timestamp}, {relative}) is wrong")
 
     def find_timestamp(self, timestamp: int, first_offset: int) -> tuple[int, int, int] | None:
         """(offset, timestamp, leader epoch) of the first record at or after `timestamp` and from `first_offset` on."""
-        found = self.indexes.times.floor(timestamp)
-        if found is not None and not self._time_entry_holds(*found):
+        try:
+            start = self._walk_from(timestamp)
+        except (Corrupt, EOFError, FileNotFoundError):
             self.rebuild()
-            found = self.indexes.times.floor(timestamp)
-        offset = first_offset if found is None else max(first_offset, self.base + found[1])
-        for position, entry in self.store.scan(self.locate(offset)[0]):
+            start = self._walk_from(timestamp)
+        if first_offset > self.base:
+            start = max(start, self.locate(first_offset)[0])
+        for position, entry in self.store.scan(start):
             if entry.max_timestamp >= timestamp:
                 frame = self.store.frame(position, entry.size)
                 record = self.store.format.find_timestamp(frame, timestamp, first_offset)
                 if record is not None:
                     return record[0], record[1], entry.epoch
         return None
+
+    def _walk_from(self, timestamp: int) -> int:
+        """A position that no record at or after `timestamp` lies before. Raises Corrupt if the index is wrong."""
+        found = self.indexes.times.floor(timestamp)
+        if found is None:
+            return 0
+        if found[0] > timestamp:
+            raise Corrupt(f"{self._path}: the time index does not ascend")
+        return self._time_entry_position(*found)
 
     def walk_back(self, position: int, entries: int) -> tuple[int, int]:
         """The position of a frame about `entries` index entries before `position` (0 if there are not so many), and how
@@ -295,19 +327,10 @@ class Segment:
 
     def _walk_tail(self) -> None:
         self._resume_walk()
-        for position, entry in self.store.scan(self._indexed):
+        walked_from = self._indexed
+        for position, entry in self.store.scan(walked_from):
             self.note(position, entry.last_offset, entry.max_timestamp)
-        self._remember_newest()
-
-    def _remember_newest(self) -> None:
-        """What the time index knows of the frames that were not walked. Raises Corrupt if the log knows better."""
-        newest = self.indexes.times.last()
-        if newest is None:
-            return
-        if not self._time_entry_holds(*newest):
-            raise Corrupt(f"{self._path}: time index entry {newest} is wrong")
-        if newest[0] >= self._newest:
-            self._newest, self._newest_offset = newest[0], self.base + newest[1]
+        self._remember_newest(walked_from)
 
     def _resume_walk(self) -> None:
         """Stand before the frame of the last index entry, or at the start. Raises Corrupt if it is not that frame."""
@@ -315,10 +338,11 @@ class Segment:
         if last is None:
             self._restart_walk(0)
             return
-        entry = self.store.entry(last[1])
-        if entry.last_offset - self.base != last[0]:
+        relative, position = last
+        entry = self.store.entry(position) if 0 <= position < self.size else None
+        if entry is None or entry.last_offset - self.base != relative:
             raise Corrupt(f"{self._path}: index entry {last} is wrong")
-        self._restart_walk(last[1], entry)
+        self._restart_walk(position, entry)
         self.first_timestamp = self.store.entry(0).max_timestamp
 
     def _restart_walk(self, position: int, entry: Entry | None = None) -> None:
@@ -359,7 +383,7 @@ class Segment:
         try:
             self._resume_walk()
             self._take_below(offset, file_size)
-            self._remember_newest()
+            self._remember_newest(0)
         except (Corrupt, EOFError):
             self._indexes = Indexes.create(self._home.files, self._path)
             self._restart_walk(0)
