@@ -205,8 +205,12 @@ def _only_batch(records: memoryview) -> memoryview:
         raise Rejected(ErrorCode.INVALID_RECORD)
     if size < HEADER_BYTES:
         raise Rejected(ErrorCode.CORRUPT_MESSAGE)
-    if _batch_size(records, size) is not None:
-        raise Rejected(ErrorCode.INVALID_RECORD)  # a second batch; bytes that are none are ignored, as by Kafka
+    try:
+        second = _batch_size(records, size)
+    except Rejected:
+        raise Rejected(ErrorCode.CORRUPT_MESSAGE) from None  # Kafka finds this one late, and gives no reason
+    if second is not None:
+        raise Rejected(ErrorCode.INVALID_RECORD)  # a second batch; a part of one is ignored, as by Kafka
     return records[:size]
 
 

@@ -11,6 +11,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
+from math import inf
 from typing import NoReturn, Protocol
 
 import trio
@@ -58,6 +59,8 @@ class SyncRounds:
     def __init__(self, env: Env) -> None:
         self._env = env
         self._due: dict[Syncable, None] = {}
+        self._later: dict[Syncable, float] = {}  # due at that time
+        self._next_due = inf
         self._wake = trio.Event()
         self._syncfs: Callable[[int], None] | None = None
         self._syncfs_looked_for = False
@@ -67,11 +70,26 @@ class SyncRounds:
         self._due[target] = None
         self._wake.set()
 
+    def due_within(self, target: Syncable, delay_s: float) -> None:
+        """`target` has something that must be durable `delay_s` from now, if no round takes it before."""
+        if target in self._later:
+            return
+        due_at = self._later[target] = trio.current_time() + delay_s
+        if due_at < self._next_due:
+            self._next_due = due_at
+            self._wake.set()
+
     async def run(self) -> NoReturn:
         while True:
             if not self._due:
                 self._wake = trio.Event()
-                await self._wake.wait()
+                with trio.move_on_at(self._next_due):
+                    await self._wake.wait()
+            now = trio.current_time()
+            if self._next_due <= now:
+                self._due |= {target: None for target, due_at in self._later.items() if due_at <= now}
+                self._later = {target: due_at for target, due_at in self._later.items() if due_at > now}
+                self._next_due = min(self._later.values(), default=inf)
             await self.round()
 
     async def round(self) -> None:

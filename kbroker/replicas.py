@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 # What may lie in the page cache unsynced, all partitions together, before the flusher starts a round: a restart after
 # a crash scans at most about this much.
+NEVER = 2**63 - 1  # flush.ms, as Kafka writes that there is no such limit
 MAX_UNSYNCED_BYTES = 256 * 1024 * 1024
 
 
@@ -129,9 +130,12 @@ class Replicas:
             self._folder.write_partition_metadata(partition.directory, partition.topic_id)
         for entry, _ in frames:
             self.unsynced_bytes += entry.size
-        if partition.waits_for_disk:
+        opened, topic = partition.log, partition.config
+        if partition.waits_for_disk or opened.end - opened.durable_end >= topic.flush_messages:
             self._rounds.due(partition)
-        elif self.unsynced_bytes > MAX_UNSYNCED_BYTES:
+        elif topic.flush_ms != NEVER:
+            self._rounds.due_within(partition, topic.flush_ms / 1000)
+        if self.unsynced_bytes > MAX_UNSYNCED_BYTES:
             self._flush()
 
     def open_log(self, partition: Partition) -> Log:

@@ -25,7 +25,7 @@ ROWS = (
             doc="How long the files of a dropped segment stay, for those who still read them."),
     Setting("flush.messages", LONG, "9223372036854775807", Range(1), acts=True, synonym="log.flush.interval.messages",
             doc="Sync the log after this many records."),
-    Setting("flush.ms", LONG, "9223372036854775807", Range(0), synonym="log.flush.interval.ms",
+    Setting("flush.ms", LONG, "9223372036854775807", Range(0), acts=True, synonym="log.flush.interval.ms",
             doc="Sync the log when its oldest unsynced record is this old."),
     Setting("follower.replication.throttled.replicas", LIST, "", ThrottledReplicas(),
             doc="The replicas whose copying in is throttled: partition:broker pairs, or * for all."),
