@@ -77,7 +77,11 @@ class Broker:
             MetadataLog(env, folder.path, folder.clean, folder.recovery_points.get(METADATA_KEY, 0)),
             self.rounds,
             synced=self.replicas.synced,
-            defaults=Defaults(config.int("num.partitions"), config.int("default.replication.factor")),
+            defaults=Defaults(
+                config.int("num.partitions"),
+                config.int("default.replication.factor"),
+                keep_case_apart=folder.mixes_up_case,
+            ),
             new_uuid=env.new_uuid,
             publish=self._publish,
         )

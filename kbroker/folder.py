@@ -26,6 +26,7 @@ from .settings.properties import load_properties
 
 log = logging.getLogger(__name__)
 
+META_PROPERTIES = "meta.properties"
 META_VERSION = 1
 CLEAN_SHUTDOWN = ".kafka_cleanshutdown"
 PARTITION_METADATA = "partition.metadata"
@@ -93,6 +94,11 @@ class DataFolder:
             lock.close()
             raise
 
+    @property
+    def mixes_up_case(self) -> bool:
+        """Whether the disk takes names that differ only in case for the same (as macOS and Windows do by default)."""
+        return self.files.exists(f"{self.path}/{META_PROPERTIES.upper()}")
+
     def write_checkpoints(self, recovery_points: Offsets, log_starts: Offsets, high_watermarks: Offsets) -> None:
         """Blocking; each file is replaced at once."""
         for name, offsets in (
@@ -131,7 +137,7 @@ class DataFolder:
 
 def _identity(env: Env, path: str, node_id: int, cluster_id: str | None) -> tuple[str, bytes]:
     """(cluster id, directory id) of meta.properties, which is written if it is not there."""
-    file = f"{path}/meta.properties"
+    file = f"{path}/{META_PROPERTIES}"
     try:
         found = load_properties(env.files.read(file))
     except FileNotFoundError:

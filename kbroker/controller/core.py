@@ -159,7 +159,7 @@ class _TakenNames:
             raise Refusal(ErrorCode.INVALID_TOPIC_EXCEPTION, f"Topic name is invalid: {reason}")
         if name in self._image.topic_ids or self._new.get(self._fold(name)) == name:
             raise Refusal(ErrorCode.TOPIC_ALREADY_EXISTS, f"Topic '{name}' already exists.")
-        if name == METADATA_TOPIC:
+        if name == METADATA_TOPIC or (self._keep_case_apart and name.lower() == METADATA_TOPIC):
             raise Refusal(
                 ErrorCode.INVALID_TOPIC_EXCEPTION, f"Topic name is invalid: '{name}' is the name of the metadata log"
             )
