@@ -55,7 +55,7 @@ class Connections:
         self._per_address: Counter[str] = Counter()
         self._limit = config.int("max.connections")
         self._limit_per_address = config.int("max.connections.per.ip")
-        self._overrides = parse_overrides(config.str(OVERRIDES))
+        self._overrides = parse_overrides(config.str("max.connections.per.ip.overrides"))
         self._max_frame_bytes = config.int("socket.request.max.bytes")
         self._budget = ReceiveBudget(config.int("queued.max.request.bytes"))
         self._idle_s = config.int("connections.max.idle.ms") / 1000
