@@ -464,11 +464,12 @@ class Log:
     # -- syncing
 
     def plan_flush(self) -> FlushPlan | None:
-        """What to sync so that everything up to the present `end` is durable; None if nothing is unsynced.
+        """What to sync so that everything up to the present `end` is durable; None if nothing is unsynced, or closed.
 
-        The plan must come back, to `flushed` or `flush_failed`. Several may be under way.
+        The plan must come back, to `flushed` or `flush_failed`. Several may be under way. Raises OSError if a file can
+        not be opened; what is unsynced then still is.
         """
-        if self.poisoned is not None or not self._unsynced:
+        if self.poisoned is not None or self._closed or not self._unsynced:
             return None
         return self._unsynced.plan(self.end)
 

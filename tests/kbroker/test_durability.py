@@ -27,7 +27,7 @@ from broker_in_memory import (
     values,
 )
 from kbroker import durability
-from kbroker.durability import FILES_ONE_BY_ONE, SyncRounds, find_syncfs
+from kbroker.durability import FILES_ONE_BY_ONE, RETRY_S, SyncRounds, find_syncfs
 from kbroker.env import Env, thread_runner
 from kbroker_storage.platform_calls import native
 from kbroker_wire import ErrorCode
@@ -50,10 +50,14 @@ class FakeLog:
     def __init__(self):
         self.end = self.durable_end = self.planned = 0
         self.fails = self.poisoned = False
+        self.no_descriptor = 0
 
     def plan_flush(self):
         if self.poisoned or self.planned == self.end:
             return None
+        if self.no_descriptor:
+            self.no_descriptor -= 1
+            raise OSError(errno.EMFILE, "too many open files")
         self.planned = self.end
         return FakePlan(self, self.end)
 
@@ -79,7 +83,9 @@ class Target:
 # -- the rounds against a model
 
 
-actions = st.lists(st.sampled_from(["append 0", "append 1", "append 2", "step", "finish", "flush"]), max_size=40)
+actions = st.lists(
+    st.sampled_from(["append 0", "append 1", "append 2", "later 0", "later 1", "step", "finish", "flush"]), max_size=40
+)
 
 
 @given(actions)
@@ -106,9 +112,9 @@ def test_no_wakeup_is_lost_however_appends_and_rounds_interleave(script):
                 else:
                     target = targets[int(action[-1])]
                     target.log.end += 1
-                    rounds.due(target)
+                    rounds.due(target) if action.startswith("append") else rounds.due_within(target, 5)
             gate.open()
-            await wait_all_tasks_blocked()
+            await trio.sleep(6)
             nursery.cancel_scope.cancel()
 
     trio.run(play, clock=MockClock(autojump_threshold=0))
@@ -155,6 +161,18 @@ async def test_a_failing_sync_is_told_to_its_target_alone(autojump_clock):
     await rounds.round()
     assert (good.told, good.failures) == ([1], [])
     assert (bad.told, [error.errno for error in bad.failures]) == ([], [errno.EIO])
+
+
+async def test_a_file_that_can_not_be_opened_now_is_synced_later(autojump_clock):
+    rounds = SyncRounds(Env.in_memory())
+    target = Target()
+    target.log.end, target.log.no_descriptor = 1, 3
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(rounds.run)
+        rounds.due(target)
+        await trio.sleep(10 * RETRY_S)
+        assert (target.told, target.failures) == ([1], [])
+        nursery.cancel_scope.cancel()
 
 
 async def test_a_round_that_is_cancelled_as_it_begins_still_brings_its_plans_back(autojump_clock):

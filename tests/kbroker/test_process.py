@@ -121,9 +121,9 @@ def test_after_kill_9_a_topic_is_there_with_its_id_configs_and_acknowledged_reco
 
 
 def write_log(folder, segments: int, size: int) -> int:
-    """A partition's files with `segments` of about `size` bytes each: one large batch again and again, its offsets patched.
+    """A partition's files, `segments` of about `size` bytes: one large batch again and again. How many batches.
 
-    The value is a hole: the file takes no room on disk, and the CRC is right all the same. How many records there are.
+    The value is a hole: the files take no room on disk, and the CRC is right all the same.
     """
     value_bytes = 16 * MIB
     template = bytearray(batch(bytes(value_bytes)))
