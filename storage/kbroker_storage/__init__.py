@@ -3,7 +3,7 @@
 from .config import LogConfig
 from .deletion import Removal
 from .disk import DiskFiles
-from .entry import Entry, Format, Origin
+from .entry import Appended, Entry, Format, Origin
 from .errors import (
     Closed,
     Corrupt,
@@ -21,7 +21,7 @@ from .errors import (
 )
 from .files import File, Files, Lease, Lock, Slice
 from .flush import FlushPlan
-from .log import Appended, Log
+from .log import Log
 from .memory import MemoryFiles
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""What the log knows of a frame: an `Entry`, and the `Format` that reads it out of the bytes.
+"""What the log knows of a frame, an `Entry`; of an append, `Appended`; and the `Format` that reads and patches frames.
 
 A frame begins with its base offset (8 bytes, big-endian) and the length of what follows those 12 bytes (4 bytes,
 big-endian). Everything else is the format's own. A Kafka record batch is such a frame.
@@ -30,6 +30,16 @@ class Entry(NamedTuple):
     last_sequence: int
     transactional: bool
     control: bool
+
+
+class Appended(NamedTuple):
+    """Where an append went; of a duplicate, where the original did."""
+
+    base_offset: int
+    last_offset: int
+    log_start: int
+    timestamp: int  # ms: the newest of the frames; of a duplicate, the original batch's
+    duplicate: bool
 
 
 class Format(Protocol):

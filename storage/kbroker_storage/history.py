@@ -1,7 +1,9 @@
-"""A producer's last batches, read back from the log: what Kafka's snapshots leave out."""
+"""What can be read back from the log: all headers, and a producer's last batches, which Kafka's snapshots leave out."""
 
 from collections import deque
+from collections.abc import Iterator
 
+from .entry import Entry
 from .producers import REMEMBERED_BATCHES, Batch, Producer
 from .segment import Segment
 
@@ -47,3 +49,11 @@ def collect(found: deque[Batch], segment: Segment, position: int, producer: Prod
                     entry.max_timestamp,
                 )
             )
+
+
+def entries_from(segments: list[Segment], offset: int) -> Iterator[Entry]:
+    """The headers of all frames from the one that holds `offset` on."""
+    for segment in segments:
+        if offset < segment.end:
+            for _, entry in segment.store.scan(segment.locate(offset)[0]):
+                yield entry

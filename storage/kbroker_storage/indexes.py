@@ -34,13 +34,9 @@ class Indexes:
     @classmethod
     def load(cls, files: Files, path: str) -> "Indexes":
         """What is in the files, in whole entries."""
-        offsets, cut = saved_entries(files, path + INDEX, index.ENTRY_BYTES)
-        times, cut_too = saved_entries(files, path + TIME_INDEX, timeindex.ENTRY_BYTES)
-        return cls(
-            SparseFile(files, path + INDEX, index.LAYOUT, offsets),
-            SparseFile(files, path + TIME_INDEX, timeindex.LAYOUT, times),
-            incomplete=cut or cut_too,
-        )
+        offsets, whole = SparseFile.load(files, path + INDEX, index.LAYOUT)
+        times, whole_too = SparseFile.load(files, path + TIME_INDEX, timeindex.LAYOUT)
+        return cls(offsets, times, incomplete=not (whole and whole_too))
 
     def add(self, relative: int, position: int) -> None:
         """Index a frame. Now and then that writes; if it fails, the entries go on waiting in memory."""
@@ -95,14 +91,3 @@ class Indexes:
 
 def index_paths(path: str) -> tuple[str, str]:
     return path + INDEX, path + TIME_INDEX
-
-
-def saved_entries(files: Files, path: str, entry_bytes: int) -> tuple[int, bool]:
-    """How many whole entries a file holds, and whether it is missing or ends within one."""
-    try:
-        file = files.open(path)
-        size = file.size()
-        file.close()
-    except FileNotFoundError:
-        return 0, True
-    return size // entry_bytes, size % entry_bytes != 0

@@ -6,13 +6,12 @@ thread is `FlushPlan.run`.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import NamedTuple
 
 from .config import LogConfig
 from .deletion import Removal, deleted_name
-from .entry import NO_PRODUCER, NO_TIMESTAMP, Buffer, Entry, Format, Origin
+from .entry import NO_PRODUCER, NO_TIMESTAMP, Appended, Buffer, Entry, Format, Origin
 from .epochs import FILE_NAME as EPOCHS_FILE
 from .epochs import Epochs
 from .errors import (
@@ -27,21 +26,11 @@ from .errors import (
 )
 from .files import EMPTY, Files, Slice
 from .flush import FlushPlan, Unsynced
-from .history import last_batches
+from .history import entries_from, last_batches
 from .producers import Batch, Producers
 from .recovery import open_segments
 from .segment import Home, Segment
 from .snapshots import Snapshots
-
-
-class Appended(NamedTuple):
-    """Where an append went; of a duplicate, where the original did."""
-
-    base_offset: int
-    last_offset: int
-    log_start: int
-    timestamp: int  # ms: the newest of the frames; of a duplicate, the original batch's
-    duplicate: bool
 
 
 class Log:
@@ -141,24 +130,24 @@ class Log:
             self._refuse()
         if epoch < self.epochs.latest:
             raise EpochWentBack(epoch, self.epochs.latest)
-        if origin is not Origin.REPLICATION:
+        if (len(frames) > 1 or frames[0][0].producer_id != NO_PRODUCER) and origin is not Origin.REPLICATION:
             repeated = self._check_producers(frames, origin)
             if repeated:
                 newest = max([batch.timestamp for batch in repeated])
                 return Appended(repeated[0].base_offset, repeated[-1].last_offset, self.start, newest, True)
-        nbytes = sum([entry.size for entry, _ in frames])
-        if nbytes > self.config.segment_bytes:
-            raise FramesTooLarge(nbytes, self.config.segment_bytes)
-        if epoch != self.epochs.latest:
-            self._assign_epoch(epoch, self.end)
-        offset = self.end
+        offset, nbytes = self.end, 0
         placed = []
         place = self.home.format.place
         for entry, frame in frames:
             last = offset + entry.last_offset - entry.base_offset
             place(frame, entry, offset, epoch)
             placed.append((entry, frame, offset, last))
+            nbytes += entry.size
             offset = last + 1
+        if nbytes > self.config.segment_bytes:
+            raise FramesTooLarge(nbytes, self.config.segment_bytes)
+        if epoch != self.epochs.latest:
+            self._assign_epoch(epoch, self.end)
         return self._write(placed, nbytes, now_ms)
 
     def append_follower(
@@ -187,9 +176,10 @@ class Log:
         return self._write(placed, sum([entry.size for entry, _ in frames]), now_ms)
 
     def _check_producers(self, frames: Sequence[tuple[Entry, memoryview]], origin: Origin) -> list[Batch]:
-        if len(frames) == 1 and frames[0][0].producer_id == NO_PRODUCER:
-            return []
         if origin is Origin.CLIENT:
+            if len(frames) == 1:
+                repeated = self.producers.check(frames[0][0])
+                return [] if repeated is None else [repeated]
             return self.producers.check_all([entry for entry, _ in frames])
         for entry, _ in frames:
             self.producers.check_epoch(entry)
@@ -197,7 +187,9 @@ class Log:
 
     def _write(self, placed: Sequence[tuple[Entry, memoryview, int, int]], nbytes: int, now_ms: int) -> Appended:
         """Write placed frames, (entry, bytes, base offset, last offset), and remember them."""
-        newest = max([entry.max_timestamp for entry, _, _, _ in placed])
+        newest = placed[0][0].max_timestamp
+        if len(placed) > 1:
+            newest = max([entry.max_timestamp for entry, _, _, _ in placed])
         buffers: list[Buffer] = [frame for _, frame, _, _ in placed]
         last = placed[-1][3]
         segment = self._active
@@ -583,7 +575,7 @@ class Log:
             self.repaired.append(f"{error}: read anew from the log")
             known = self.start
         self.epochs.truncate(self.end + 1)  # an epoch may begin at the end, with nothing written yet
-        for entry in self._entries_from(known):
+        for entry in entries_from(self.segments, known):
             self.epochs.assign(entry.epoch, entry.base_offset)
         self.epochs.delete_before(self.start)
         if self.epochs.entries != entries:
@@ -599,15 +591,7 @@ class Log:
             known = max(offset, known)
             for producer in producers:
                 self.producers.put(producer)
-        for entry in self._entries_from(known):
+        for entry in entries_from(self.segments, known):
             if entry.producer_id != NO_PRODUCER:
                 self.producers.record(entry, entry.base_offset, entry.last_offset)
         self.producers.expire(now_ms, self.config.producer_id_expiration_ms)
-
-    def _entries_from(self, offset: int) -> Iterator[Entry]:
-        """The headers of all frames from the one that holds `offset` on."""
-        at = max(0, bisect_right(self._bases, offset) - 1)
-        for segment in self.segments[at:]:
-            if offset < segment.end:
-                for _, entry in segment.store.scan(segment.locate(offset)[0]):
-                    yield entry

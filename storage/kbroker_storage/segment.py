@@ -24,7 +24,8 @@ from .store import Store
 
 RECENT_FRAMES: Final = 512  # most frames in the table of the newest: 4 KiB
 LONG_WALK_FRAMES: Final = 4096  # a look-up that walks so far has been given an index with entries missing
-PROBE_FRAMES: Final = 256  # so far behind its last entry a time index is checked for having been cut
+PROBE_FRAMES: Final = 1024  # so far behind its last entry a time index is checked for having been cut ...
+OPENING_PROBE_FRAMES: Final = 64  # ... and so far when the active segment of a cleanly closed log is opened
 MAX_RELATIVE: Final = 2**31 - 1  # index entries hold offsets relative to the base, in 31 bits
 
 
@@ -166,12 +167,13 @@ class Segment:
             return False
         first = self.first_timestamp
         waited = newest - first if first >= 0 else now_ms - self.created_ms
+        indexes = self._indexes or self.indexes
         return (
             size + nbytes > config.segment_bytes
             or waited > config.segment_ms - config.segment_jitter_ms
             or self.sealed
-            or len(self.indexes.offsets) >= config.segment_index_bytes // index.ENTRY_BYTES
-            or len(self.indexes.times) >= config.segment_index_bytes // timeindex.ENTRY_BYTES - 1
+            or indexes.offsets.count >= config.segment_index_bytes // index.ENTRY_BYTES
+            or indexes.times.count >= config.segment_index_bytes // timeindex.ENTRY_BYTES - 1
         )
 
     def save(self) -> None:
@@ -247,10 +249,10 @@ class Segment:
                 self.rebuild()
         return self._newest, self._newest_offset
 
-    def _remember_newest(self, end: int) -> None:
+    def _remember_newest(self, end: int, probe: int = PROBE_FRAMES) -> None:
         """Take the newest timestamp of the frames before `end`, a position, from the time index.
 
-        Raises Corrupt if its last entry is wrong, or a frame among the next PROBE_FRAMES behind that is newer.
+        Raises Corrupt if its last entry is wrong, or one of the next `probe` frames behind that is newer.
         """
         last = self.indexes.times.last()
         position, timestamp = 0, NO_TIMESTAMP
@@ -260,7 +262,7 @@ class Segment:
             if timestamp >= self._newest:
                 self._newest, self._newest_offset = timestamp, self.base + last[1]
         if position < end:
-            for _, entry in islice(self.store.scan(position, end), PROBE_FRAMES):
+            for _, entry in islice(self.store.scan(position, end), probe):
                 if entry.max_timestamp > timestamp:
                     raise Corrupt(f"{self._path}: the time index lacks entries behind {timestamp}")
 
@@ -330,7 +332,7 @@ class Segment:
         walked_from = self._indexed
         for position, entry in self.store.scan(walked_from):
             self.note(position, entry.last_offset, entry.max_timestamp)
-        self._remember_newest(walked_from)
+        self._remember_newest(walked_from, OPENING_PROBE_FRAMES)
 
     def _resume_walk(self) -> None:
         """Stand before the frame of the last index entry, or at the start. Raises Corrupt if it is not that frame."""

@@ -32,6 +32,7 @@ class SparseFile:
         "_layout",
         "_saved",
         "_values",
+        "count",
         "path",
     )
 
@@ -41,6 +42,7 @@ class SparseFile:
         self.path = path
         self._layout = layout
         self._saved = saved
+        self.count = saved  # of all entries, waiting ones included
         self._file: File | None = None
         self._keys = array("q")
         self._values = array("i")
@@ -48,13 +50,26 @@ class SparseFile:
         self._block_values: array[int] = NO_BLOCK
         self._block_end = False  # the block is the file's last
 
+    @classmethod
+    def load(cls, files: Files, path: str, layout: struct.Struct) -> tuple["SparseFile", bool]:
+        """The whole entries of a file, and whether that is all there should be: not if it is missing or cut."""
+        try:
+            file = files.open(path)
+            size = file.size()
+        except FileNotFoundError:
+            return cls(files, path, layout), False
+        sparse = cls(files, path, layout, size // layout.size)
+        sparse._file = file
+        return sparse, size % layout.size == 0
+
     def __len__(self) -> int:
-        return self._saved + len(self._keys)
+        return self.count
 
     def append(self, key: int, value: int) -> None:
         """Add an entry above all others. It waits in memory until `save`."""
         self._keys.append(key)
         self._values.append(value)
+        self.count += 1
 
     @property
     def full(self) -> bool:
@@ -141,6 +156,7 @@ class SparseFile:
 
     def truncate(self, count: int) -> None:
         """Keep the first `count` entries."""
+        self.count = min(self.count, count)
         waiting = max(0, count - self._saved)
         del self._keys[waiting:]
         del self._values[waiting:]
