@@ -19,6 +19,7 @@ from kbroker.broker import Broker, run
 from kbroker.config import BrokerConfig
 from kbroker.connection import Connection
 from kbroker.env import Env, run_inline
+from kbroker.receiving import ReceiveBudget
 from kbroker.transport import NATIVE, SendCalls
 from kbroker_storage import DiskFiles
 from kbroker_storage.platform_calls import Calls
@@ -163,7 +164,14 @@ class Node:
         if send_buffer is not None:
             theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
         connection = Connection(
-            theirs, self.broker, listener=listener, told=TOLD, peer=peer, max_frame_bytes=limit, calls=calls
+            theirs,
+            self.broker,
+            listener=listener,
+            told=TOLD,
+            peer=peer,
+            budget=ReceiveBudget(-1),
+            max_frame_bytes=limit,
+            calls=calls,
         )
         self.connections.append(connection)
         self._nursery.start_soon(connection.serve)
