@@ -199,3 +199,15 @@ def test_every_sync_passes_through_the_calls(tmp_path):
 def test_a_pool_needs_a_descriptor():
     with pytest.raises(ValueError, match="0 descriptors"):
         DiskFiles(limit=0)
+
+
+def test_the_last_of_several_leases_closes_the_descriptor(tmp_path):
+    files = DiskFiles()
+    file = fill(files, tmp_path, 1)[0]
+    one, two = file.slice(0, 1), file.slice(0, 1)
+    file.remove()
+    one.close()
+    assert two.read() == b"0"
+    two.close()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(two.fileno())

@@ -164,3 +164,10 @@ def test_a_full_index_rolls(segment):
         assert not segment.should_roll(big, 10, 0, 101, 0)
         add(segment, size=400, timestamp=segment.end)
     assert segment.should_roll(big, 10, 0, 101, 0)
+
+
+def test_a_frame_exactly_one_interval_behind_is_not_indexed_the_next_is(segment):
+    add(segment)
+    segment.index_interval_bytes = segment.size
+    add(segment, 4)
+    assert list(segment.indexes.offsets) == [(2, 2 * segment.size // 5), (4, 4 * segment.size // 5)]
