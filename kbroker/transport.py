@@ -64,15 +64,19 @@ async def send_bytes(sock: socket.socket, data: bytes | bytearray | memoryview, 
             continue
 
 
-async def send_slice(sock: socket.socket, piece: Slice, calls: SendCalls) -> None:
+async def send_slice(sock: socket.socket, piece: Slice, calls: SendCalls, *, last: bool = True) -> None:
     """A range of a log; from a file by `sendfile` where that exists.
+
+    last   nothing follows: the kernel would hold the end back for 200 ms if it were told that more comes
 
     Raises PeerGone if the file ends early: a frame is never completed with other bytes.
     """
     descriptor = piece.fileno()
     if descriptor < 0 or calls.sendfile is None:
-        for buffer in piece.buffers():
+        *buffers, end = piece.buffers() or [memoryview(b"")]
+        for buffer in buffers:
             await send_bytes(sock, buffer, calls.more)
+        await send_bytes(sock, end, 0 if last else calls.more)
         return
     position, left = piece.position, piece.nbytes
     while left:
@@ -102,6 +106,6 @@ async def send_parts(sock: socket.socket, parts: Sequence[Part], calls: SendCall
         if pending:
             await send_bytes(sock, b"".join(pending), calls.more)
             pending.clear()
-        await send_slice(sock, part, calls)
+        await send_slice(sock, part, calls, last=part is parts[-1])
     if pending:
         await send_bytes(sock, pending[0] if len(pending) == 1 else b"".join(pending))
