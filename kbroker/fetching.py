@@ -197,7 +197,8 @@ class Fetch:
             key = (read.wanted.topic, read.wanted.partition)
             known: Told | None = session.partitions.get(key)
             nbytes = 0 if read.records is None else read.records.nbytes
-            if known is None:
+            if known is None:  # forgotten by another request of the session meanwhile
+                close_all([read])
                 continue
             news = known.is_news(read.error, read.high_watermark, read.log_start, nbytes)
             if news or read.diverging is not None or not self._incremental:
