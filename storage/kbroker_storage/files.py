@@ -4,7 +4,7 @@ Two real forms: `disk.DiskFiles` and `memory.MemoryFiles`. Paths are strings, jo
 OSError of the platform. Nothing here is safe to call from two threads at once, except what `Lease` says.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from .entry import Buffer
@@ -137,11 +137,6 @@ class Files(Protocol):
     def lock(self, path: str) -> Lock:
         """Create and lock a file against other processes and other `Files`. Raises Locked."""
         ...
-
-
-def total(buffers: Iterable[Buffer]) -> int:
-    """Bytes in all of `buffers`."""
-    return sum(len(buffer) for buffer in buffers)
 
 
 class EmptySlice:

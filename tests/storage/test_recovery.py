@@ -324,3 +324,14 @@ def test_an_epoch_that_only_the_frames_know_is_found_again():
     assert files.read(f"{DIRECTORY}/leader-epoch-checkpoint") == b"0\n2\n1 0\n5 4\n"
     files.replace(f"{DIRECTORY}/leader-epoch-checkpoint", b"0\n1\n1 0\n", sync=False)
     assert open_log(files, recovery_point=4).epochs.entries == [(1, 0), (5, 4)]
+
+
+def test_damage_that_a_clean_start_stumbles_on_makes_everything_be_verified():
+    files, log = written(8, config=LogConfig(index_interval_bytes=0))
+    frames = frames_of(log)
+    log.close(clean=True)
+    files.remove(f"{DIRECTORY}/00000000000000000016.snapshot")
+    harm(files, FIRST, len(frames[0]) + 8, b"\xff\xff")
+    opened = open_log(files, clean=True)
+    assert "verified the whole log" in opened.repaired[0]
+    reopened_alike(files, opened, [frames[0], *frames[2:]], 16)
