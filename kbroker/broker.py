@@ -36,6 +36,7 @@ from .listeners import Connections
 from .metadata.image import Delta, Image
 from .metadata.log import MetadataLog
 from .producer_ids import ProducerIds
+from .ready import ReadyAnswers
 from .replicas import Replicas
 from .sessions import SessionCache
 
@@ -62,7 +63,7 @@ class Broker:
         self.deep_validation = config.validate == "records"
         self.image = Image()
         self.dispatch = Dispatch()
-        self.ready_api_versions: dict[tuple[int, int], bytes] = {}
+        self.ready = ReadyAnswers()
         self.addresses: list[str] = []
         self.rounds = SyncRounds(env)
         self.replicas = Replicas(env, config, folder, self.rounds)

@@ -147,6 +147,11 @@ class Controller:
 
     # -- committing ------------------------------------------------------------------------------------------------
 
+    async def settled(self) -> None:
+        """Until everything that is decided by now is published."""
+        if self._pending:
+            await self._pending[-1].published.wait()
+
     async def run(self) -> None:
         """Publish what is committed, in order; the controller's one task."""
         while True:

@@ -39,11 +39,10 @@ async def handle(request: ApiVersionsRequest, call: Call, broker: Broker) -> Ans
         error = _wrong_broker(request, broker)
         if error:
             return refuse(request, error)
-    key = (call.api_version, broker.image.features_offset)
-    ready = broker.ready_api_versions.get(key)
-    if ready is None:
-        ready = broker.ready_api_versions[key] = _describe(call.api_version, broker).encode(call.api_version)
-    return ready
+    question = (API_VERSIONS, call.api_version)
+    return broker.ready.get(broker.image, question) or broker.ready.keep(
+        broker.image, question, _describe(call.api_version, broker).encode(call.api_version)
+    )
 
 
 def _wrong_broker(request: ApiVersionsRequest, broker: Broker) -> ErrorCode:

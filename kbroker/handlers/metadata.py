@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import TYPE_CHECKING
 
 from kbroker_wire import ErrorCode
@@ -28,7 +29,31 @@ if TYPE_CHECKING:
 async def handle(request: MetadataRequest, call: Call, broker: Broker) -> Answer:
     if _is_malformed(request, call.api_version):
         return refuse(request, ErrorCode.INVALID_REQUEST)
+    question = _question(request, call)
+    ready = broker.ready.get(broker.image, question)
+    if ready is not None:
+        return ready
     topics = await _topics(request, call, broker)
+    response = _response(request, topics, call, broker)
+    if any(topic.error_code for topic in topics):
+        return response  # next time a topic may be created
+    return broker.ready.keep(broker.image, question, response.encode(call.api_version))
+
+
+def _question(request: MetadataRequest, call: Call) -> Hashable:
+    """What decides the answer, besides the image."""
+    topics = request.topics
+    return (
+        call.api_version,
+        call.listener,
+        call.told,
+        None if topics is None else tuple([(topic.name, topic.topic_id) for topic in topics]),
+        request.include_topic_authorized_operations,
+        request.include_cluster_authorized_operations,
+    )
+
+
+def _response(request: MetadataRequest, topics: list[MetadataTopic], call: Call, broker: Broker) -> MetadataResponse:
     if request.include_topic_authorized_operations:
         for topic in topics:
             topic.topic_authorized_operations = ALL_TOPIC_OPERATIONS
@@ -108,6 +133,7 @@ async def _create(wanted: list[NewTopic], broker: Broker) -> dict[str, ErrorCode
         outcome = await broker.controller.create_topics(wanted)
     except Refusal as refusal:
         return {topic.name: refusal.code for topic in wanted}
+    await broker.controller.settled()  # what somebody else is just creating is there, too
     return {name: result.code for name, result in outcome.items() if isinstance(result, Refusal)}
 
 
