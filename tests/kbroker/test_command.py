@@ -50,9 +50,12 @@ def ready_port(process: Process) -> int:
 
 def stopped(process: Process, how: signal.Signals = signal.SIGTERM) -> tuple[int, str, str]:
     """The exit status after a signal, and what came on stdout and stderr since."""
+    assert process.stdout is not None
+    assert process.stderr is not None
     process.send_signal(how)
-    out, err = process.communicate()
-    return process.returncode, out, err
+    # not communicate(), which reads the descriptors past what readline() has buffered; stderr is short enough to wait
+    out, err = process.stdout.read(), process.stderr.read()
+    return process.wait(), out, err
 
 
 def failure(folder: Path, *arguments: str) -> str:
