@@ -50,11 +50,10 @@ def ready_port(process: Process) -> int:
 
 def stopped(process: Process, how: signal.Signals = signal.SIGTERM) -> tuple[int, str, str]:
     """The exit status after a signal, and what came on stdout and stderr since."""
-    assert process.stdout is not None
-    assert process.stderr is not None
     process.send_signal(how)
     # not communicate(), which reads the descriptors past what readline() has buffered; stderr is short enough to wait
-    out, err = process.stdout.read(), process.stderr.read()
+    out = process.stdout.read() if process.stdout is not None else ""
+    err = process.stderr.read() if process.stderr is not None else ""
     return process.wait(), out, err
 
 
