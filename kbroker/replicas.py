@@ -47,7 +47,6 @@ class Replicas:
         self.by_id: dict[bytes, Topic] = {}
         self.unsynced_bytes = 0
         self._env, self._config, self._folder, self._rounds = env, config, folder, rounds
-        self._log_configs: dict[TopicConfig, LogConfig] = {}
         self._clean = folder.clean
         self._flush: Callable[[], object] = lambda: None
 
@@ -160,17 +159,15 @@ class Replicas:
         return f"{self._folder.path}/{partition.directory}"
 
     def _log_config(self, config: TopicConfig) -> LogConfig:
-        found = self._log_configs.get(config)
-        if found is None:
-            found = self._log_configs[config] = LogConfig(
-                segment_bytes=config.segment_bytes,
-                segment_ms=config.segment_ms,
-                segment_jitter_ms=config.segment_jitter_ms,
-                segment_index_bytes=config.segment_index_bytes,
-                index_interval_bytes=config.index_interval_bytes,
-                producer_id_expiration_ms=self._config.int("producer.id.expiration.ms"),
-            )
-        return found
+        jitter_ms = min(config.segment_jitter_ms, config.segment_ms)  # drawn for each log: not all roll at once
+        return LogConfig(
+            segment_bytes=config.segment_bytes,
+            segment_ms=config.segment_ms,
+            segment_jitter_ms=self._env.rng.randrange(jitter_ms + 1) if jitter_ms else 0,
+            segment_index_bytes=config.segment_index_bytes,
+            index_interval_bytes=config.index_interval_bytes,
+            producer_id_expiration_ms=self._config.int("producer.id.expiration.ms"),
+        )
 
     # -- start and stop ----------------------------------------------------------------------------------------------
 
