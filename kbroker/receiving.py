@@ -33,7 +33,8 @@ class ReceiveBudget:
         """Until less than the limit is held. Raises CloseConnection."""
         with trio.move_on_after(PATIENCE_S):
             while self.held_bytes >= self.limit_bytes:
-                self._room = trio.Event()
+                if self._room.is_set():  # else others wait for it already
+                    self._room = trio.Event()
                 await self._room.wait()
             return
         raise CloseConnection(f"no memory to receive a large request: {self.held_bytes} bytes are waiting already")
