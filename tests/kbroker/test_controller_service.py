@@ -161,3 +161,22 @@ async def test_an_empty_log_is_an_empty_image():
     cluster = Cluster(MemoryFiles())
     cluster.controller.load()
     assert cluster.controller.image == Image()
+
+
+async def test_a_decision_made_while_a_round_runs_is_published_after_its_own(nursery):
+    cluster = Cluster(MemoryFiles())
+    nursery.start_soon(cluster.rounds.run)
+    nursery.start_soon(cluster.controller.run)
+    await cluster.register()
+    cluster.gate.close()
+    nursery.start_soon(cluster.controller.create_topics, [NewTopic("first", 1, 1)])
+    await wait_all_tasks_blocked()
+    nursery.start_soon(cluster.controller.create_topics, [NewTopic("second", 1, 1)])
+    await wait_all_tasks_blocked()
+    cluster.gate.open()  # for the round that runs ...
+    cluster.gate.close()  # ... and not for the next
+    await wait_all_tasks_blocked()
+    assert list(cluster.published[-1][0].topic_ids) == ["first"]
+    cluster.gate.open()
+    await wait_all_tasks_blocked()
+    assert list(cluster.published[-1][0].topic_ids) == ["first", "second"]
