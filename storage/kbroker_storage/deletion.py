@@ -13,6 +13,18 @@ def deleted_name(directory: str, token: str) -> str:
     return f"{parent}{slash}{name[: MAX_NAME_BYTES - len(suffix)]}{suffix}"
 
 
+def rename_away(files: Files, directory: str, token: str) -> "Removal":
+    """Rename a deleted log's folder, if there is one; what is returned removes it. Raises OSError.
+
+    token  32 hexadecimal digits that make the new name unique
+    """
+    if not files.exists(directory):
+        return Removal(files, None)
+    renamed = deleted_name(directory, token)
+    files.rename(directory, renamed)
+    return Removal(files, renamed)
+
+
 class Removal:
     """Removes the files of a deleted log. `path` is the renamed folder, None if there never was one."""
 

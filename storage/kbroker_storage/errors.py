@@ -87,11 +87,11 @@ class EpochWentBack(StorageError):
 
 
 class FramesTooLarge(StorageError):
-    """One append is larger than a whole segment may be."""
+    """One append is larger than a whole segment may be, in bytes or in offsets (`unit`)."""
 
-    def __init__(self, nbytes: int, limit: int) -> None:
-        super().__init__(f"append of {nbytes} bytes does not fit a segment of {limit} bytes")
-        self.nbytes, self.limit = nbytes, limit
+    def __init__(self, size: int, limit: int, unit: str = "bytes") -> None:
+        super().__init__(f"append of {size} {unit} does not fit a segment of {limit} {unit}")
+        self.size, self.limit, self.unit = size, limit, unit
 
 
 class Locked(StorageError):

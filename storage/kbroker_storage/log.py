@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from .config import LogConfig
-from .deletion import Removal, deleted_name
+from .deletion import Removal, rename_away
 from .entry import NO_PRODUCER, NO_TIMESTAMP, Appended, Buffer, Entry, Format, Origin
 from .epochs import FILE_NAME as EPOCHS_FILE
 from .epochs import Epochs
@@ -29,7 +29,7 @@ from .flush import FlushPlan, Unsynced
 from .history import entries_from, last_batches
 from .producers import Batch, Producers
 from .recovery import open_segments
-from .segment import Home, Segment
+from .segment import MAX_RELATIVE, Home, Segment
 from .snapshots import Snapshots
 
 
@@ -192,6 +192,8 @@ class Log:
             newest = max([entry.max_timestamp for entry, _, _, _ in placed])
         buffers: list[Buffer] = [frame for _, frame, _, _ in placed]
         last = placed[-1][3]
+        if last - placed[0][2] > MAX_RELATIVE:
+            raise FramesTooLarge(last - placed[0][2] + 1, MAX_RELATIVE + 1, "offsets")
         segment = self._active
         if segment is None or segment.should_roll(self.config, nbytes, newest, last, now_ms):
             segment = self._roll(placed[0][2], now_ms)
@@ -200,11 +202,16 @@ class Log:
         except OSError as error:
             self._undo(segment)
             raise write_failed(self.home.directory, error) from error
-        for entry, _, base, last in placed:
-            segment.note(position, last, entry.max_timestamp)
-            position += entry.size
-            if entry.producer_id != NO_PRODUCER:
-                self.producers.record(entry, base, last)
+        try:
+            for entry, _, base, last in placed:
+                segment.note(position, last, entry.max_timestamp)
+                position += entry.size
+                if entry.producer_id != NO_PRODUCER:
+                    self.producers.record(entry, base, last)
+        except BaseException as error:  # in the file and not in mind: its offsets must not be given a second time
+            segment.store.size -= nbytes
+            self._poison(error)
+            raise
         self.end = last + 1
         self._unsynced.files[segment.store.file] = None
         return Appended(placed[0][2], last, self.start, newest, False)
@@ -244,8 +251,8 @@ class Log:
 
     def _make_directory(self) -> None:
         if self._active is None:
-            for changed in self.home.files.make_directory(self.home.directory):
-                self._unsynced.add_directory(changed)
+            for changed in (*self.home.files.make_directory(self.home.directory), self.home.parent):
+                self._unsynced.add_directory(changed)  # the parent always: a process that was killed may have made it
 
     # -- rolling
 
@@ -425,15 +432,12 @@ class Log:
         self._unsynced.files[segment.store.file] = None
         self.end = segment.end
         self.start = min(self.start, self.end)
-        self._cut_to(self.end)
+        self.durable_end = min(self.durable_end, self.end)
+        self._unsynced.cut(self.end)
         if self.epochs.truncate(self.end):
             self._write_epochs()
         self._snapshots.remove_above(self.end)
         self._load_producers(now_ms)
-
-    def _cut_to(self, offset: int) -> None:
-        self.durable_end = min(self.durable_end, offset)
-        self._unsynced.cut(offset)
 
     def restart_at(self, offset: int, now_ms: int = 0) -> None:
         """Drop everything; the log is empty and begins at `offset`. Raises Closed, WriteFailed; it is poisoned then."""
@@ -443,7 +447,7 @@ class Log:
             while self.segments:
                 self._drop(self.segments[-1])
             self._snapshots.remove_above(-1)
-            self._cut_to(offset)
+            self._unsynced.cut(offset)
             self.start = self.end = self.durable_end = offset
             self.epochs = Epochs()
             self.producers.clear()
@@ -456,10 +460,9 @@ class Log:
     # -- syncing
 
     def plan_flush(self) -> FlushPlan | None:
-        """What to sync so that everything up to the present `end` is durable; None if nothing is unsynced, or closed.
+        """What to sync so that all up to the present `end` is durable; None if nothing is unsynced, or closed.
 
-        The plan must come back, to `flushed` or `flush_failed`. Several may be under way. Raises OSError if a file can
-        not be opened; what is unsynced then still is.
+        It must come back, to `flushed` or `flush_failed`; several may be under way. Raises OSError, changing nothing.
         """
         if self.poisoned is not None or self._closed or not self._unsynced:
             return None
@@ -527,11 +530,7 @@ class Log:
         Raises OSError.
         """
         self.close(clean=False)
-        if not self.home.files.exists(self.home.directory):
-            return Removal(self.home.files, None)
-        renamed = deleted_name(self.home.directory, token)
-        self.home.files.rename(self.home.directory, renamed)
-        return Removal(self.home.files, renamed)
+        return rename_away(self.home.files, self.home.directory, token)
 
     # -- opening
 
@@ -556,6 +555,7 @@ class Log:
         if not clean or opened.repaired:
             self.durable_end = max(self.start, min(recovery_point, self.end))
             self._unsynced.add_directory(self.home.directory)
+            self._unsynced.add_directory(self.home.parent)
             for segment in self.segments:
                 if segment.end > self.durable_end or segment.active:
                     self._unsynced.files[segment.store.file] = None
@@ -583,9 +583,9 @@ class Log:
                 self._write_epochs()
 
     def _load_producers(self, now_ms: int) -> None:
-        """From the newest whole snapshot, and from the frames behind it."""
+        """From the newest whole snapshot, and from the frames behind it, whose producers do not expire yet."""
         self.producers.clear()
-        known = self._bases[0]
+        known, seen = self._bases[0], set()
         self._snapshots.remove_above(self.end)
         for offset, producers in self._snapshots.newest():
             known = max(offset, known)
@@ -594,4 +594,5 @@ class Log:
         for entry in entries_from(self.segments, known):
             if entry.producer_id != NO_PRODUCER:
                 self.producers.record(entry, entry.base_offset, entry.last_offset)
-        self.producers.expire(now_ms, self.config.producer_id_expiration_ms)
+                seen.add(entry.producer_id)
+        self.producers.expire(now_ms, self.config.producer_id_expiration_ms, spare=seen)

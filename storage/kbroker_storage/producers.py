@@ -9,7 +9,7 @@ read from the log when, and only when, a batch arrives that would otherwise be r
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from typing import NamedTuple
 
 from .entry import MAX_SEQUENCE, NO_PRODUCER, NO_SEQUENCE, NO_TIMESTAMP, Entry
@@ -179,12 +179,17 @@ class Producers:
                 Batch(entry.base_sequence, entry.last_sequence, base_offset, last_offset, entry.max_timestamp)
             )
 
-    def expire(self, now_ms: int, after_ms: int) -> None:
-        """Forget producers that wrote nothing for `after_ms`, unless a transaction of theirs is open."""
+    def expire(self, now_ms: int, after_ms: int, spare: Container[int] = ()) -> None:
+        """Forget producers that wrote nothing for `after_ms`, unless a transaction of theirs is open or in `spare`.
+
+        The time is that of their records, which may be much older than the append was.
+        """
         expired = [
             producer.producer_id
             for producer in self
-            if producer.txn_first_offset == NO_OFFSET and now_ms - producer.timestamp >= after_ms
+            if producer.txn_first_offset == NO_OFFSET
+            and now_ms - producer.timestamp >= after_ms
+            and producer.producer_id not in spare
         ]
         for producer_id in expired:
             del self._producers[producer_id]

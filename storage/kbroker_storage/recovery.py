@@ -143,7 +143,7 @@ class Recovery:
             )
 
     def _fits(self, segment: Segment, entry: Entry, limit: int | None) -> bool:
-        end = segment.base + MAX_RELATIVE if limit is None else limit
+        end = segment.base + MAX_RELATIVE + 1 if limit is None else limit
         return self._expected <= entry.base_offset <= entry.last_offset < end and entry.epoch >= self._epoch
 
     def _mend(self, segment: Segment, file_size: int, limit: int | None, error: Corrupt) -> Segment | None:

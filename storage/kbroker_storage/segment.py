@@ -11,6 +11,7 @@ from array import array
 from bisect import bisect_left
 from contextlib import suppress
 from itertools import islice
+from os.path import dirname
 from typing import Final, NamedTuple
 
 from . import index, timeindex
@@ -38,6 +39,11 @@ class Home(NamedTuple):
 
     def path(self, name: str) -> str:
         return f"{self.directory}/{name}"
+
+    @property
+    def parent(self) -> str:
+        """The folder that names this one."""
+        return dirname(self.directory) or "."
 
 
 class Segment:

@@ -29,6 +29,7 @@ class SparseFile:
         "_file",
         "_files",
         "_keys",
+        "_last",
         "_layout",
         "_saved",
         "_values",
@@ -49,6 +50,7 @@ class SparseFile:
         self._block: array[int] = NO_BLOCK  # keys of the remembered block
         self._block_values: array[int] = NO_BLOCK
         self._block_end = False  # the block is the file's last
+        self._last: tuple[int, int] | None = None  # the file's last entry, once known
 
     @classmethod
     def load(cls, files: Files, path: str, layout: struct.Struct) -> tuple["SparseFile", bool]:
@@ -85,6 +87,7 @@ class SparseFile:
             data = b"".join([pack(key, value) for key, value in zip(self._keys, self._values, strict=True)])
             self._file.append([data], len(data), self._saved * self._layout.size)
             self._saved += len(self._keys)
+            self._last = self._keys[-1], self._values[-1]
             self._block = self._block_values = NO_BLOCK
             self._keys, self._values = array("q"), array("i")
 
@@ -97,7 +100,12 @@ class SparseFile:
         self._files.remove(self.path)
 
     def last(self) -> tuple[int, int] | None:
-        return self[len(self) - 1] if len(self) else None
+        """Reads the file at most once: who has just appended a frame asks here, and may not be failed by a read."""
+        if self._keys:
+            return self._keys[-1], self._values[-1]
+        if self._last is None and self.count:
+            self._last = self[self.count - 1]
+        return self._last
 
     def __getitem__(self, at: int) -> tuple[int, int]:
         if at >= self._saved:
@@ -163,6 +171,7 @@ class SparseFile:
         self._block = self._block_values = NO_BLOCK
         if count < self._saved:
             self._saved = count
+            self._last = None
             if self._file is None:
                 self._file = self._files.open(self.path)
             self._file.truncate(count * self._layout.size)

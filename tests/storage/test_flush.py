@@ -29,6 +29,19 @@ def test_the_first_plan_syncs_the_file_the_folder_and_the_folders_above(ground):
     log.close(clean=False)
 
 
+@pytest.mark.parametrize("written", [True, False])
+def test_after_a_crash_the_folder_above_is_synced_too(ground, written):
+    """Who was killed may have made the log's folder and not lived to sync the folder that names it."""
+    if written:
+        append(ground.open())
+    else:
+        ground.files.make_directory(ground.directory)
+    log = ground.open(clean=False)
+    append(log)
+    assert set(log.plan_flush().directories) >= {ground.directory, ground.directory.rpartition("/")[0]}
+    log.close(clean=False)
+
+
 def test_a_later_plan_syncs_only_what_changed_since(ground):
     log = ground.open()
     append(log)

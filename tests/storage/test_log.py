@@ -1,8 +1,10 @@
 """The log's own rules: all or nothing, reads at their bounds, cuts, restarts, deletion."""
 
 import errno
+from array import array
 
 import pytest
+from crc32c import crc32c
 
 from kbroker_storage import (
     Closed,
@@ -124,6 +126,39 @@ def test_an_append_larger_than_a_segment_is_refused(ground):
     append(log, bytes(100))
     append(log, bytes(100))
     assert len(log.segments) == 2
+    log.close(clean=False)
+
+
+def claiming(records, offset=0):
+    """A frame that says it has so many records."""
+    frame = build(base_offset=offset)
+    frame[23:27] = (records - 1).to_bytes(4, "big")
+    frame[17:21] = crc32c(frame[21:]).to_bytes(4, "big")
+    return entry_of(frame)
+
+
+def test_frames_that_claim_more_offsets_than_a_segment_holds_are_refused_together_and_taken_alone(ground):
+    log = ground.open()
+    append(log, b"first")
+    with pytest.raises(FramesTooLarge, match="append of 6442450944 offsets does not fit a segment of 2147483648"):
+        log.append_leader([claiming(2**31) for _ in range(3)], 0, 0)
+    assert log.end == 1
+    for number in range(3):
+        assert log.append_leader([claiming(2**31)], 0, 0).base_offset == 1 + number * 2**31
+    log.close(clean=False)
+    log = ground.open(clean=False)
+    assert (log.end, log.repaired) == (1 + 3 * 2**31, [])
+    log.close(clean=False)
+
+
+def test_the_last_offset_that_a_segment_can_hold_survives_a_crash(ground):
+    log = ground.open()
+    append(log, b"first")
+    log.append_leader([claiming(2**31 - 1)], 0, 0)
+    assert (log.end, len(log.segments)) == (2**31, 1)
+    log.close(clean=False)
+    log = ground.open(clean=False)
+    assert (log.end, log.repaired) == (2**31, [])
     log.close(clean=False)
 
 
@@ -290,6 +325,15 @@ def test_producers_expire_when_the_log_is_opened(ground):
     log.close(clean=True)
 
 
+def test_a_producer_that_writes_old_timestamps_is_remembered_after_a_kill(ground):
+    log = ground.open()
+    append(log, timestamps=1000, producer=1, producer_epoch=0, sequence=0)
+    log.close(clean=False)
+    log = ground.open(clean=False, now_ms=1_700_000_000_000)
+    assert append(log, timestamps=1000, producer=1, producer_epoch=0, sequence=0).duplicate
+    log.close(clean=False)
+
+
 # -- failures
 
 
@@ -334,6 +378,29 @@ def test_a_failed_write_that_can_not_be_undone_poisons_the_log():
     with pytest.raises(Poisoned):
         append(log, b"third")
     assert [value for _, _, value in records(log.read(0, 1000, 1).read())] == [b"first"]
+
+
+def test_no_offset_is_given_twice_when_no_file_can_be_read_any_more():
+    """Index entries are written out now and then; the append behind that must not need to read them back."""
+    files, log = faulty_log(LogConfig(index_interval_bytes=0))
+    files.fail("read", number=errno.EMFILE, every=True)
+    for number in range(1, 600):
+        assert append(log, b"%d" % number, timestamps=1000 + number).base_offset == number
+    files.heal()
+    assert values(log)[1:] == [b"%d" % number for number in range(1, 600)]
+    again = Log.open(files, "/t-0", FORMAT, LogConfig(), clean=False, now_ms=0)
+    assert (again.end, again.repaired) == (600, [])
+
+
+def test_an_append_that_can_not_be_remembered_poisons_the_log():
+    _, log = faulty_log()
+    log.flush()
+    log.segments[-1]._lasts = array("B", [0])  # has no room for a larger offset
+    with pytest.raises(OverflowError):
+        log.append_leader([claiming(300)], 0, 0)
+    with pytest.raises(Poisoned):
+        append(log, b"third")
+    assert values(log, end=1) == [b"first"]
 
 
 @pytest.mark.parametrize("kind", ["create", "append", "replace", "make_directory", "remove", "truncate"])
