@@ -44,6 +44,7 @@ TURN_REQUESTS = 64
 READ_COST = 7
 # While a request is parked, this much of what follows is read ahead; its point is to see the peer close.
 READ_AHEAD_BYTES = 64 * 1024
+MOST_PARKED = 500  # of one connection's Produces, while the disk or a replica stalls; Kafka's queued.max.requests
 FLUSH_BYTES = 64 * 1024  # gathered answers are sent when they exceed this, or when the turn ends
 
 # Every element of a request becomes an object of up to 32 times its bytes; only record batches are not parsed.
@@ -235,10 +236,11 @@ class Connection:
     def _next_frame(self) -> memoryview | None:
         """The next request that may be applied now: behind parked ones, only a Produce behind nothing but Produces."""
         frame = self._buffer.take()
-        if frame is None or not self._waiting:
+        waiting = self._waiting
+        if frame is None or not waiting:
             return frame
-        if frame[0] == 0 and frame[1] == 0 and all(waiting.served.key == PRODUCE for waiting in self._waiting):
-            return frame
+        if frame[0] == 0 and frame[1] == 0 and waiting[-1].served.key == PRODUCE and len(waiting) < MOST_PARKED:
+            return frame  # nothing but Produces ever stands before a Produce
         self._buffer.untake(frame)
         return None
 

@@ -142,6 +142,18 @@ async def test_a_produce_behind_a_parked_produce_is_appended_before_the_first_is
     assert [produced(await client.receive()).base_offset for _ in range(3)] == [0, 1, 2]
 
 
+async def test_only_so_many_produces_are_appended_ahead_of_their_sync(node, gate, monkeypatch):
+    monkeypatch.setattr("kbroker.connection.MOST_PARKED", 3)
+    client = node.connect()
+    gate.close()
+    for number in range(5):
+        await client.send(produce_request("topic", batch(str(number).encode())), 12)
+        await wait_all_tasks_blocked()
+    assert partition_of(node).log.end == 3
+    gate.open()
+    assert [produced(await client.receive()).base_offset for _ in range(5)] == [0, 1, 2, 3, 4]
+
+
 async def test_a_fetch_behind_a_parked_produce_waits_its_turn(node, gate):
     client = node.connect()
     gate.close()
