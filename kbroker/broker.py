@@ -31,13 +31,13 @@ from .durability import SyncRounds
 from .env import Env
 from .features import METADATA_VERSION, SUPPORTED
 from .fetching import Fetches
-from .folder import DataFolder
+from .folder import DataFolder, Offsets
 from .listeners import Connections
 from .metadata.image import Delta, Image
 from .metadata.log import MetadataLog
 from .producer_ids import ProducerIds
 from .ready import ReadyAnswers
-from .replicas import Replicas
+from .replicas import METADATA_KEY, Replicas
 from .sessions import SessionCache
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,6 @@ GRACE_S = 10.0  # how long connections may take to finish what is in flight when
 FLUSH_EVERY_S = 60.0  # at least so often everything is synced and the checkpoints are written (Kafka's 60,000 ms)
 ACCEPT_BACKLOG = 1024  # connections that may wait to be accepted; the kernel caps it at its own somaxconn
 EVICTION_MS = 120_000  # Kafka's min.incremental.fetch.session.eviction.ms, which 4.x no longer lets anybody set
-METADATA_KEY = ("__cluster_metadata", 0)
 PLAINTEXT = 0  # SecurityProtocol id
 
 
@@ -89,6 +88,7 @@ class Broker:
         self.producer_ids = ProducerIds(lambda: self.controller.allocate_producer_ids(self.node_id))
         self._removals: list[Removal] = []
         self._wake = trio.Event()  # for the housekeeper
+        self._checkpointing = trio.Lock()
         self.replicas.on_unsynced(self._wake_housekeeper)
 
     @property
@@ -101,6 +101,10 @@ class Broker:
         self._removals += self.replicas.publish(image, delta)
         if self._removals:
             self._wake_housekeeper()
+        if any(
+            (each.name, i) in self.folder.named for each in delta.removed.values() for i in range(len(each.partitions))
+        ):
+            await self.write_checkpoints()  # none of it may be believed of a topic that gets the name next
 
     def _wake_housekeeper(self) -> None:
         self._wake.set()
@@ -111,6 +115,11 @@ class Broker:
         self.image = self.controller.image
         self.replicas.publish(self.image, delta)
         self.replicas.recover()
+        if not self.folder.named <= {METADATA_KEY, *self.replicas.checkpoints()[0]}:
+            try:
+                self.folder.write_checkpoints(*self._checkpoints())
+            except OSError as error:
+                log.warning("can not write the checkpoints: %s", error)
 
     async def register(self, endpoints: list[BrokerEndpoint]) -> None:
         """Tell the cluster that this broker is there, under a new incarnation."""
@@ -140,15 +149,17 @@ class Broker:
 
     async def housekeeping(self) -> NoReturn:
         """Remove deleted folders, and bound what is unsynced: in bytes and in time."""
+        flush_at = trio.current_time() + FLUSH_EVERY_S
         while True:
-            with trio.move_on_after(FLUSH_EVERY_S):
+            with trio.move_on_at(flush_at):
                 await self._wake.wait()
             self._wake = trio.Event()
             removals, self._removals = self._removals, []
             for removal in removals:
                 await self._remove(removal)
-            if not removals:
+            if not removals or trio.current_time() >= flush_at:
                 await self.flush()
+                flush_at = trio.current_time() + FLUSH_EVERY_S
 
     async def _remove(self, removal: Removal) -> None:
         try:
@@ -156,27 +167,32 @@ class Broker:
         except OSError as error:
             log.warning("can not remove %s: %s; the next start tries again", removal.path, error)
 
-    async def flush(self) -> None:
-        """Sync everything, then write the checkpoints that a restart starts from."""
+    async def flush(self) -> bool:
+        """Sync everything, then write the checkpoints that a restart starts from; whether these were written."""
         self.replicas.flush()
         self.rounds.due(self.controller)
         await self.rounds.round()
-        await self._write_checkpoints()
+        return await self.write_checkpoints()
 
-    async def _write_checkpoints(self) -> None:
+    def _checkpoints(self) -> tuple[Offsets, Offsets, Offsets]:
         points, starts, marks = self.replicas.checkpoints()
-        points = {**points, METADATA_KEY: self.controller.log.durable_end}
-        try:
-            await self.env.run_blocking(partial(self.folder.write_checkpoints, points, starts, marks))
-        except OSError as error:
-            log.warning("can not write the checkpoints: %s", error)
+        return {**points, METADATA_KEY: self.controller.log.durable_end}, starts, marks
+
+    async def write_checkpoints(self) -> bool:
+        async with self._checkpointing:  # what is written last is what was known last
+            try:
+                await self.env.run_blocking(partial(self.folder.write_checkpoints, *self._checkpoints()))
+            except OSError as error:
+                log.warning("can not write the checkpoints: %s", error)
+                return False
+        return True
 
     async def close(self) -> None:
         """The end of a clean stop; connections are gone."""
-        await self.flush()
+        clean = await self.flush()
         for removal in self._removals:
             await self._remove(removal)
-        clean = self.replicas.close()
+        clean = self.replicas.close() and clean
         try:
             self.controller.log.close(clean=True, sync=True)
         except (StorageError, OSError):

@@ -19,6 +19,7 @@ import trio
 from kbroker_storage import FlushPlan, Log
 
 from .env import Env
+from .errors import out_of_descriptors
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +62,7 @@ class SyncRounds:
         self._env = env
         self._due: dict[Syncable, None] = {}
         self._later: dict[Syncable, float] = {}  # due at that time
+        self._put_off: list[tuple[Syncable, FlushPlan]] = []  # there was no descriptor to carry them out
         self._next_due = inf
         self._wake = trio.Event()
         self._syncfs: Callable[[int], None] | None = None
@@ -73,9 +75,10 @@ class SyncRounds:
 
     def due_within(self, target: Syncable, delay_s: float) -> None:
         """`target` has something that must be durable `delay_s` from now, if no round takes it before."""
-        if target in self._later:
+        due_at = trio.current_time() + delay_s
+        if due_at >= self._later.get(target, inf):
             return
-        due_at = self._later[target] = trio.current_time() + delay_s
+        self._later[target] = due_at
         if due_at < self._next_due:
             self._next_due = due_at
             self._wake.set()
@@ -96,7 +99,8 @@ class SyncRounds:
     async def round(self) -> None:
         """Make durable what is due now; the outcome is told to each target."""
         due, self._due = self._due, {}
-        plans = [(target, plan) for target in due if (plan := self._plan(target)) is not None]
+        plans, self._put_off = self._put_off, []
+        plans += [(target, plan) for target in due if (plan := self._plan(target)) is not None]
         if not plans:
             return
         taken = [plan for _, plan in plans]
@@ -107,6 +111,9 @@ class SyncRounds:
             if failure is None:
                 target.log.flushed(plan)
                 target.synced()
+            elif out_of_descriptors(failure):  # nothing failed to be synced: the same plan again
+                self._put_off.append((target, plan))
+                self._again(target, failure)
             else:
                 log.critical("could not sync %s: %s; it is offline until restart", target, failure)
                 target.log.flush_failed(plan, failure)
@@ -116,9 +123,12 @@ class SyncRounds:
         try:
             return target.log.plan_flush()
         except OSError as error:  # no descriptor left: whoever waits for the disk goes on waiting
-            log.warning("can not sync %s yet: %s; trying again in %s s", target, error, RETRY_S)
-            self.due_within(target, RETRY_S)
+            self._again(target, error)
             return None
+
+    def _again(self, target: Syncable, error: OSError) -> None:
+        log.warning("can not sync %s yet: %s; trying again in %s s", target, error, RETRY_S)
+        self.due_within(target, RETRY_S)
 
     def _have_syncfs(self) -> bool:
         if not self._syncfs_looked_for:

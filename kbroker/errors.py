@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 import kbroker_storage as storage
 from kbroker_wire import ErrorCode
 
@@ -29,6 +31,11 @@ CODES: dict[type[Exception], ErrorCode] = {
     storage.StorageError: ErrorCode.KAFKA_STORAGE_ERROR,
     OSError: ErrorCode.KAFKA_STORAGE_ERROR,
 }
+
+
+def out_of_descriptors(error: Exception) -> bool:
+    """Whether the same may work as soon as the process has a file descriptor again."""
+    return isinstance(error, OSError) and error.errno in {errno.EMFILE, errno.ENFILE}
 
 
 def code_of(error: Exception) -> ErrorCode:

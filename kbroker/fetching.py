@@ -240,7 +240,10 @@ class ParkedFetch(Parked):
         if wanted.leader_epoch not in (-1, partition.leader_epoch):
             self.resolve()
             return
-        nbytes = partition.log.bytes_between(wanted.offset, self._fetch.limit(partition))
+        try:
+            nbytes = partition.log.bytes_between(wanted.offset, self._fetch.limit(partition))
+        except (StorageError, OSError):  # of this reader's own making: the answer will tell, and nobody else is failed
+            nbytes = None
         if nbytes is None:  # the offset lies on an older segment than the end: read it at once
             self.resolve()
             return

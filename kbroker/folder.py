@@ -31,7 +31,8 @@ META_VERSION = 1
 CLEAN_SHUTDOWN = ".kafka_cleanshutdown"
 PARTITION_METADATA = "partition.metadata"
 
-Offsets = Mapping[tuple[str, int], int]  # (topic, partition) -> offset
+Key = tuple[str, int]  # topic, partition
+Offsets = Mapping[Key, int]
 
 
 @dataclass(slots=True)
@@ -40,6 +41,7 @@ class DataFolder:
 
     clean             the last broker here stopped cleanly
     recovery_points, log_starts, high_watermarks   (topic, partition) -> offset, as found at the start
+    named             the partitions that the checkpoints on disk may name
     """
 
     files: Files
@@ -48,9 +50,10 @@ class DataFolder:
     node_id: int
     directory_id: bytes
     clean: bool
-    recovery_points: Offsets
-    log_starts: Offsets
-    high_watermarks: Offsets
+    recovery_points: dict[Key, int]
+    log_starts: dict[Key, int]
+    high_watermarks: dict[Key, int]
+    named: set[Key]
     _lock: Lock
 
     @classmethod
@@ -63,7 +66,8 @@ class DataFolder:
         """
         files = env.files
         try:
-            files.make_directory(path)
+            for changed in files.make_directory(path):
+                files.sync_directory(changed)
             lock = files.lock(f"{path}/.lock")
         except Locked:
             raise StartError(
@@ -74,7 +78,12 @@ class DataFolder:
         try:
             cluster, directory_id = _identity(env, path, node_id, cluster_id)
             clean = files.exists(f"{path}/{CLEAN_SHUTDOWN}")
-            files.remove(f"{path}/{CLEAN_SHUTDOWN}")
+            if clean:
+                files.remove(f"{path}/{CLEAN_SHUTDOWN}")
+                files.sync_directory(path)  # a mark that comes back after a power cut would lie
+            points = _checkpoint(files, f"{path}/{RECOVERY_POINT}")
+            starts = _checkpoint(files, f"{path}/{LOG_START}")
+            marks = _checkpoint(files, f"{path}/{HIGH_WATERMARK}")
             return cls(
                 files=files,
                 path=path,
@@ -82,9 +91,10 @@ class DataFolder:
                 node_id=node_id,
                 directory_id=directory_id,
                 clean=clean,
-                recovery_points=_checkpoint(files, f"{path}/{RECOVERY_POINT}"),
-                log_starts=_checkpoint(files, f"{path}/{LOG_START}"),
-                high_watermarks=_checkpoint(files, f"{path}/{HIGH_WATERMARK}"),
+                recovery_points=points,
+                log_starts=starts,
+                high_watermarks=marks,
+                named={*points, *starts, *marks},
                 _lock=lock,
             )
         except OSError as error:
@@ -101,12 +111,20 @@ class DataFolder:
 
     def write_checkpoints(self, recovery_points: Offsets, log_starts: Offsets, high_watermarks: Offsets) -> None:
         """Blocking; each file is replaced at once."""
+        now_named = {*recovery_points, *log_starts, *high_watermarks}
+        self.named |= now_named
         for name, offsets in (
             (RECOVERY_POINT, recovery_points),
             (LOG_START, log_starts),
             (HIGH_WATERMARK, high_watermarks),
         ):
             OffsetCheckpoint(self.files, f"{self.path}/{name}").write(offsets, sync=True)
+        self.named = now_named
+
+    def forget(self, key: Key) -> None:
+        """That partition is gone: what was known of it at the start is not true of another one of its name."""
+        for offsets in (self.recovery_points, self.log_starts, self.high_watermarks):
+            offsets.pop(key, None)
 
     def close(self, clean: bool, broker_epoch: int) -> None:
         """Unlock; `clean`: everything is on disk, and the next start may believe the checkpoints."""
@@ -173,7 +191,7 @@ def _identity(env: Env, path: str, node_id: int, cluster_id: str | None) -> tupl
         raise StartError(f"{file} has no readable directory.id") from None
 
 
-def _checkpoint(files: Files, path: str) -> Offsets:
+def _checkpoint(files: Files, path: str) -> dict[Key, int]:
     """An unreadable checkpoint is as good as none: recovery then starts at the beginning."""
     try:
         return OffsetCheckpoint(files, path).read()

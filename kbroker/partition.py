@@ -14,7 +14,7 @@ from kbroker_storage import Appended, Entry, Log, LogConfig, Origin, Removal, St
 from kbroker_wire import ErrorCode
 
 from .config import TopicConfig
-from .errors import Refusal
+from .errors import Refusal, out_of_descriptors
 from .metadata.image import PartitionImage, TopicImage
 
 
@@ -32,8 +32,11 @@ class Host(Protocol):
     synced: bool
 
     def open_log(self, partition: Partition) -> Log: ...
-    def written(self, partition: Partition, frames: Sequence[tuple[Entry, memoryview]], first: bool) -> None:
-        """`frames` were appended; `first`: the partition's folder is new."""
+    def begin(self, partition: Partition) -> None:
+        """The first record is about to be appended: make the folder and say in it whose it is. Raises OSError."""
+
+    def written(self, partition: Partition, frames: Sequence[tuple[Entry, memoryview]]) -> None:
+        """`frames` were appended."""
 
 
 class Partition:
@@ -89,14 +92,16 @@ class Partition:
 
     @property
     def log(self) -> Log:
-        """Opened on first use. Raises StorageError or OSError, and then on every later use too."""
+        """Opened on first use. Raises StorageError or OSError, and then on every later use too; but for want of a
+        descriptor only now."""
         if self._log is None:
             if self.failure is not None:
                 raise self.failure
             try:
                 self._log = self._host.open_log(self)
             except (StorageError, OSError) as error:
-                self.failed(error)
+                if not out_of_descriptors(error):
+                    self.failed(error)
                 raise
             self._advance()
         return self._log
@@ -134,10 +139,16 @@ class Partition:
     def append(self, frames: Sequence[tuple[Entry, memoryview]], now_ms: int, origin: Origin) -> Appended:
         """As leader; see `Log.append_leader`. In relaxed mode the records are visible when this returns."""
         log = self.log
-        first = log.end == 0
-        appended = log.append_leader(frames, self.leader_epoch, now_ms, origin)
+        if log.end == 0:
+            self._host.begin(self)
+        try:
+            appended = log.append_leader(frames, self.leader_epoch, now_ms, origin)
+        except Exception:
+            if log.poisoned is not None and self.failure is None:
+                self.failed(log.poisoned)
+            raise
         if not appended.duplicate:
-            self._host.written(self, frames, first)
+            self._host.written(self, frames)
             if not self.waits_for_disk:
                 self._advance()
         return appended

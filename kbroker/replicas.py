@@ -7,11 +7,12 @@ its log is opened when it is first asked for.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from kbroker_storage import Entry, Log, LogConfig, Removal, StorageError
-from kbroker_storage.deletion import deleted_name
+from kbroker_storage.deletion import deleted_name, rename_away
 from kbroker_wire import ErrorCode
 
 from .batches import KAFKA_BATCHES
@@ -19,16 +20,22 @@ from .config import BrokerConfig, TopicConfig
 from .durability import SyncRounds
 from .env import Env
 from .errors import Refusal
-from .folder import DataFolder, Offsets
+from .folder import DataFolder, Key, Offsets
 from .metadata.image import TOPIC_RESOURCE, Delta, Image, TopicImage
 from .partition import Partition
 
 log = logging.getLogger(__name__)
 
+METADATA_KEY: Key = ("__cluster_metadata", 0)
+METADATA_FOLDER = "__cluster_metadata-0"
+
 # What may lie in the page cache unsynced, all partitions together, before the flusher starts a round: a restart after
 # a crash scans at most about this much.
 NEVER = 2**63 - 1  # flush.ms, as Kafka writes that there is no such limit
 MAX_UNSYNCED_BYTES = 256 * 1024 * 1024
+# Folders that may be removed or renamed have names of Kafka's making; a data folder may hold other people's, too.
+BEING_DELETED = re.compile(r"\.[0-9a-f]{32}-delete\Z")
+SEGMENT = re.compile(r"[0-9]{20}\.log")
 
 
 class Topic(NamedTuple):
@@ -48,6 +55,7 @@ class Replicas:
         self.unsynced_bytes = 0
         self._env, self._config, self._folder, self._rounds = env, config, folder, rounds
         self._clean = folder.clean
+        self._in_the_way: set[str] = set()  # folders of topics that are gone, which could not be renamed
         self._flush: Callable[[], object] = lambda: None
 
     def __iter__(self) -> Iterator[Partition]:
@@ -111,22 +119,28 @@ class Replicas:
 
     def _remove(self, partition: Partition) -> Removal | None:
         """Rename its folder away, also that of a log that nobody has opened."""
-        files, path, token = self._env.files, self._path(partition), self._env.new_uuid().hex()
+        path, token = self._path(partition), self._env.new_uuid().hex()
+        self._folder.forget((partition.name, partition.index))
         try:
-            removal = partition.remove(token)
-            if removal is None and files.exists(path):
-                removal = Removal(files, deleted_name(path, token))
-                files.rename(path, deleted_name(path, token))
+            return partition.remove(token) or rename_away(self._env.files, path, token)
         except OSError:
             log.exception("can not rename %s, whose topic is deleted; the next start sets it aside", path)
+            self._in_the_way.add(path)
             return None
-        return removal
+
+    def _clear_the_way(self, path: str) -> None:
+        """A new topic must not find the records of an old one of its name. Raises OSError."""
+        if path in self._in_the_way:
+            rename_away(self._env.files, path, self._env.new_uuid().hex())  # the next start removes it
+            self._in_the_way.discard(path)
 
     # -- as host of the partitions ----------------------------------------------------------------------------------
 
-    def written(self, partition: Partition, frames: Sequence[tuple[Entry, memoryview]], first: bool) -> None:
-        if first:
-            self._folder.write_partition_metadata(partition.directory, partition.topic_id)
+    def begin(self, partition: Partition) -> None:
+        self._env.files.make_directory(self._path(partition))
+        self._folder.write_partition_metadata(partition.directory, partition.topic_id)
+
+    def written(self, partition: Partition, frames: Sequence[tuple[Entry, memoryview]]) -> None:
         for entry, _ in frames:
             self.unsynced_bytes += entry.size
         opened, topic = partition.log, partition.config
@@ -138,10 +152,11 @@ class Replicas:
             self._flush()
 
     def open_log(self, partition: Partition) -> Log:
-        key = (partition.name, partition.index)
+        key, path = (partition.name, partition.index), self._path(partition)
+        self._clear_the_way(path)
         opened = Log.open(
             self._env.files,
-            self._path(partition),
+            path,
             KAFKA_BATCHES,
             self._log_config(partition.config),
             recovery_point=self._folder.recovery_points.get(key, 0),
@@ -174,32 +189,53 @@ class Replicas:
     def recover(self) -> None:
         """Before the port opens: look at every folder of a broker that was not stopped cleanly.
 
-        A folder whose topic is gone, or is another one of the same name, is renamed aside and kept.
+        A folder whose topic is gone, or is another one of the same name, is renamed aside and kept; what does not look
+        like a folder of a broker is left alone.
         """
-        for name in self._env.files.entries(self._folder.path):
+        found = {METADATA_KEY}
+        for name, size in self._env.files.entries(self._folder.path).items():
             topic, dash, index = name.rpartition("-")
-            if not dash or not index.isdecimal():
-                if name.endswith("-delete"):
-                    self._env.files.remove_tree(f"{self._folder.path}/{name}")
+            if size >= 0 or name == METADATA_FOLDER:
                 continue
-            self._recover_folder(name, topic, int(index))
+            if BEING_DELETED.search(name):
+                self._remove_leftover(f"{self._folder.path}/{name}")
+            elif dash and index.isascii() and index.isdecimal() and self._recover_folder(name, topic, int(index)):
+                found.add((topic, int(index)))
+        for key in self._folder.named - found:  # another partition of that name does not begin where that one was
+            self._folder.forget(key)
 
-    def _recover_folder(self, directory: str, name: str, index: int) -> None:
+    def _remove_leftover(self, path: str) -> None:
+        try:
+            self._env.files.remove_tree(path)
+        except OSError as error:
+            log.warning("can not remove %s: %s; the next start tries again", path, error)
+
+    def _recover_folder(self, directory: str, name: str, index: int) -> bool:
+        """Whether it is a partition's of this broker."""
         topic = self.by_name.get(name)
-        if name == "__cluster_metadata":
-            return
         topic_id = self._folder.topic_id_of(directory)
         if topic is None or index >= len(topic.partitions) or topic_id not in (None, topic.id):
-            aside = f"{self._folder.path}/{directory}.{self._env.new_uuid().hex()}-stray"
-            log.warning("%s belongs to no topic of this broker; it is kept as %s", directory, aside)
-            self._env.files.rename(f"{self._folder.path}/{directory}", aside)
-            return
-        if self._clean:
-            return
+            if topic_id is not None or self._holds_segments(directory):
+                self._set_aside(f"{self._folder.path}/{directory}")
+            return False
+        if not self._clean:
+            try:
+                _ = topic.partitions[index].log
+            except (StorageError, OSError):
+                log.exception("%s can not be recovered; it is offline", directory)
+        return True
+
+    def _set_aside(self, path: str) -> None:
+        aside = deleted_name(path, self._env.new_uuid().hex(), "-stray")
         try:
-            _ = topic.partitions[index].log
-        except (StorageError, OSError):
-            log.exception("%s can not be recovered; it is offline", directory)
+            self._env.files.rename(path, aside)
+            log.warning("%s belongs to no topic of this broker; it is kept as %s", path, aside)
+        except OSError:
+            log.exception("%s belongs to no topic of this broker, and can not be renamed", path)
+            self._in_the_way.add(path)
+
+    def _holds_segments(self, directory: str) -> bool:
+        return any(SEGMENT.fullmatch(name) for name in self._env.files.entries(f"{self._folder.path}/{directory}"))
 
     def flush(self) -> None:
         """Make everything that is not on disk due in the next sync round."""

@@ -93,6 +93,8 @@ class Controller:
             first = self._metadata.append(records)
         except (StorageError, OSError) as error:
             log.exception("the metadata log can not be written")
+            if self.log.poisoned is not None:
+                self.failed(self.log.poisoned)  # those who wait for their sync would wait for ever
             raise Refusal(ErrorCode.KAFKA_STORAGE_ERROR, f"the metadata log can not be written: {error}") from error
         self.image, delta = self.image.replay(records, first)
         published = trio.Event()

@@ -6,10 +6,10 @@ MAX_NAME_BYTES = 255  # in a file name, on all file systems that matter
 SUFFIX = "-delete"
 
 
-def deleted_name(directory: str, token: str) -> str:
+def deleted_name(directory: str, token: str, kind: str = SUFFIX) -> str:
     """Kafka's name for a log that is being deleted: `<topic>-<partition>.<token>-delete`, the first part cut."""
     parent, slash, name = directory.rpartition("/")
-    suffix = f".{token}{SUFFIX}"
+    suffix = f".{token}{kind}"
     return f"{parent}{slash}{name[: MAX_NAME_BYTES - len(suffix)]}{suffix}"
 
 

@@ -306,7 +306,8 @@ class DiskFiles:
 
     def replace(self, path: str, data: bytes, *, sync: bool) -> None:
         temporary = path + ".tmp"
-        fd = self._open_fd(temporary, OPEN_FLAGS | os.O_CREAT | os.O_TRUNC)
+        flags = OPEN_FLAGS | os.O_CREAT | os.O_TRUNC
+        fd = os.open(temporary, flags, 0o644) if sync else self._open_fd(temporary, flags)  # no pool in a thread
         try:
             written = 0
             while written < len(data):

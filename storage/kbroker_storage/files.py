@@ -107,7 +107,8 @@ class Files(Protocol):
 
     def replace(self, path: str, data: bytes, *, sync: bool) -> None:
         """Put `data` in place of what `path` held, at once: a reader, or a start after a crash of this process, sees
-        the old bytes or the new. With `sync` that holds for power cuts too, and file and folder are on disk."""
+        the old bytes or the new. With `sync` that holds for power cuts too, file and folder are on disk, and it may
+        run in a thread."""
         ...
 
     def make_directory(self, path: str) -> list[str]:

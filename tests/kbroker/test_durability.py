@@ -32,6 +32,7 @@ from kbroker.env import Env, thread_runner
 from kbroker_storage.platform_calls import native
 from kbroker_wire import ErrorCode
 from kbroker_wire.messages.init_producer_id import InitProducerIdRequest
+from storage_faults import FaultyFiles
 
 
 class FakePlan:
@@ -40,6 +41,9 @@ class FakePlan:
         self.fds = []
 
     def run(self):
+        if self.log.no_descriptor_to_sync:
+            self.log.no_descriptor_to_sync -= 1
+            raise OSError(errno.EMFILE, "too many open files")
         if self.log.fails:
             raise OSError(errno.EIO, "input/output error")
 
@@ -50,7 +54,7 @@ class FakeLog:
     def __init__(self):
         self.end = self.durable_end = self.planned = 0
         self.fails = self.poisoned = False
-        self.no_descriptor = 0
+        self.no_descriptor = self.no_descriptor_to_sync = 0
 
     def plan_flush(self):
         if self.poisoned or self.planned == self.end:
@@ -166,12 +170,26 @@ async def test_a_failing_sync_is_told_to_its_target_alone(autojump_clock):
 async def test_a_file_that_can_not_be_opened_now_is_synced_later(autojump_clock):
     rounds = SyncRounds(Env.in_memory())
     target = Target()
-    target.log.end, target.log.no_descriptor = 1, 3
+    target.log.end, target.log.no_descriptor, target.log.no_descriptor_to_sync = 1, 3, 3
     async with trio.open_nursery() as nursery:
         nursery.start_soon(rounds.run)
         rounds.due(target)
         await trio.sleep(10 * RETRY_S)
         assert (target.told, target.failures) == ([1], [])
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_later_due_time_does_not_put_off_an_earlier_one(autojump_clock):
+    rounds = SyncRounds(Env.in_memory())
+    target = Target()
+    target.log.end = 1
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(rounds.run)
+        rounds.due_within(target, 3600)
+        rounds.due_within(target, 1)
+        rounds.due_within(target, 1800)
+        await trio.sleep(2)
+        assert target.told == [1]
         nursery.cancel_scope.cancel()
 
 
@@ -443,3 +461,58 @@ async def test_a_short_write_is_undone_and_the_next_append_succeeds(tmp_path, wr
         disk.write_fails_after = None
         assert (await produce(client, "topic", batch(b"after"))).base_offset == 1
         assert values(await fetch(client, "topic")) == [b"before", b"after"]
+
+
+async def test_a_write_that_can_not_be_undone_answers_who_waits_for_its_partitions_sync(gate, autojump_clock):
+    files = FaultyFiles()
+    async with running(env=replace(Env.in_memory(), run_blocking=gate.run, files=files)) as node:
+        await node.create("topic")
+        waiting, failing = node.connect(), node.connect()
+        await produce(waiting, "topic", batch())
+        gate.close()
+        await waiting.send(produce_request("topic", batch()), 12)
+        await wait_all_tasks_blocked()
+        files.fail("append", number=errno.EIO)
+        files.fail("truncate", number=errno.EIO)
+        assert (await produce(failing, "topic", batch())).error_code == ErrorCode.KAFKA_STORAGE_ERROR
+        assert produced(await waiting.receive()).error_code == ErrorCode.KAFKA_STORAGE_ERROR
+        gate.open()
+
+
+async def test_a_metadata_log_that_can_not_be_mended_answers_who_waits_for_its_sync(gate, autojump_clock):
+    files = FaultyFiles()
+    async with running(env=replace(Env.in_memory(), run_blocking=gate.run, files=files)) as node:
+        waiting, failing = node.connect(), node.connect()
+        gate.close()
+        await waiting.send(topic_request("a"), 7)
+        await wait_all_tasks_blocked()
+        files.fail("append", number=errno.EIO)
+        files.fail("truncate", number=errno.EIO)
+        for client, request in ((failing, "b"), (waiting, None)):
+            response = await (client.receive() if request is None else client.ask(topic_request(request)))
+            assert response.topics[0].error_code == ErrorCode.KAFKA_STORAGE_ERROR
+        gate.open()
+
+
+async def test_a_new_partitions_folder_that_can_not_be_labelled_takes_no_record():
+    files = FaultyFiles()
+    async with running(env=replace(Env.in_memory(), files=files)) as node:
+        await node.create("topic")
+        client = node.connect()
+        files.fail("replace")
+        assert (await produce(client, "topic", batch(b"once"))).error_code == ErrorCode.KAFKA_STORAGE_ERROR
+        assert (await produce(client, "topic", batch(b"once"))).base_offset == 0
+        assert values(await fetch(client, "topic")) == [b"once"]
+        assert b"topic_id: " in files.read("/data/topic-0/partition.metadata")
+
+
+async def test_a_log_that_can_not_be_opened_for_want_of_a_descriptor_is_opened_later():
+    files = FaultyFiles()
+    async with running(env=replace(Env.in_memory(), files=files)) as node:
+        await node.create("topic")
+        await produce(node.connect(), "topic", batch(b"kept"))
+    async with running(env=replace(Env.in_memory(), files=files)) as node:
+        client = node.connect()
+        files.fail("open", number=errno.EMFILE)
+        assert (await fetch(client, "topic")).error_code == ErrorCode.KAFKA_STORAGE_ERROR
+        assert values(await fetch(client, "topic")) == [b"kept"]

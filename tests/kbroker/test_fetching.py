@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+from dataclasses import replace
+
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
@@ -18,9 +21,11 @@ from broker_in_memory import (
     running,
     values,
 )
+from kbroker.env import Env
 from kbroker_wire import ErrorCode
 from kbroker_wire.messages.fetch import FetchPartition, FetchRequest, FetchTopic, ForgottenTopic
 from kbroker_wire.messages.metadata_records import BrokerEndpoint, PartitionChangeRecord, RegisterBrokerRecord
+from storage_faults import FaultyFiles
 
 
 @pytest.fixture
@@ -144,6 +149,24 @@ async def test_an_unknown_topic_alone_is_answered_at_once_and_beside_known_ones_
     assert trio.current_time() == pytest.approx(began + 2)
     codes = {topic.topic: topic.partitions[0].error_code for topic in answer.responses}
     assert codes == {"topic": ErrorCode.NONE, "nowhere": ErrorCode.UNKNOWN_TOPIC_OR_PARTITION}
+
+
+async def test_a_waiting_fetch_whose_place_can_not_be_found_fails_alone(autojump_clock):
+    """The look-up for the reader happens in the middle of somebody else's produce."""
+    files = FaultyFiles()
+    async with running(env=replace(Env.in_memory(), files=files)) as node:
+        await node.create("topic")
+        reader, client = node.connect(), node.connect()
+        for _ in range(600):
+            await produce(client, "topic", batch(b"x" * 100))
+        node.broker.replicas.find("topic", 0).log.segments[-1].indexes.save()
+        await reader.send(fetch_request("topic", 5, wait_ms=60_000, min_bytes=1 << 20), 12)
+        await wait_all_tasks_blocked()
+        files.fail("read", number=errno.EMFILE, every=True)
+        assert (await produce(client, "topic", batch())).base_offset == 600
+        assert fetched(await reader.receive()).error_code == ErrorCode.KAFKA_STORAGE_ERROR
+        files.heal()
+        assert (await fetch(reader, "topic", 600)).high_watermark == 601
 
 
 async def test_many_readers_of_one_partition_are_all_woken(node, autojump_clock):

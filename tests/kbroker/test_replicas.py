@@ -33,6 +33,7 @@ from kbroker_wire import ErrorCode
 from kbroker_wire.messages.create_partitions import CreatePartitionsRequest, CreatePartitionsTopic
 from kbroker_wire.messages.delete_topics import DeleteTopicsRequest, DeleteTopicState
 from kbroker_wire.messages.metadata import MetadataRequest
+from storage_faults import FaultyFiles
 
 
 def delete_request(name):
@@ -181,6 +182,75 @@ async def test_a_folder_that_can_not_be_renamed_or_removed_ends_no_broker(tmp_pa
     async with running({"log.dirs": str(tmp_path / "data")}, env) as node:
         left = sorted(name.partition(".")[0] for name in env.files.entries(str(tmp_path / "data")) if "-0" in name)
         assert left == ["__cluster_metadata-0", "a-0", "c-0"], "a is set aside as a stray, b is gone"
+
+
+async def test_a_topic_does_not_find_the_records_of_an_older_one_of_its_name_that_can_not_be_renamed():
+    files = FaultyFiles()
+    async with running(env=replace(Env.in_memory(), files=files)) as node:
+        await node.create("topic")
+        client = node.connect()
+        await produce(client, "topic", batch(b"old"))
+        files.fail("rename", number=errno.EIO, every=True)
+        await client.ask(delete_request("topic"))
+        await node.create("topic")
+        assert (await fetch(client, "topic")).error_code == ErrorCode.KAFKA_STORAGE_ERROR
+        files.heal()
+        await client.ask(delete_request("topic"))
+        await node.create("topic")
+        assert values(await fetch(client, "topic")) == []
+
+
+CHECKPOINTS = ("recovery-point-offset-checkpoint", "log-start-offset-checkpoint", "replication-offset-checkpoint")
+
+
+def named_in_checkpoints(files, topic):
+    return [name for name in CHECKPOINTS if topic in files.read(f"/data/{name}")]
+
+
+async def test_a_topics_checkpoints_say_nothing_of_the_next_one_of_its_name():
+    files, gate = MemoryFiles(), Gate()
+    async with running(env=replace(Env.in_memory(), files=files)) as node:
+        await node.create("topic")
+        for _ in range(10):
+            await produce(node.connect(), "topic", batch(b"old"))
+    assert named_in_checkpoints(files, b"topic")
+    async with running(env=replace(Env.in_memory(), files=files, run_blocking=gate.run)) as node:
+        client = node.connect()
+        await client.ask(delete_request("topic"))
+        await node.create("topic")
+        gate.close()
+        await produce(client, "topic", batch(b"new"), acks=1)
+        crashed = files.clone()
+        gate.open()
+    assert not named_in_checkpoints(crashed, b"topic")
+    gate = Gate()
+    async with running(env=replace(Env.in_memory(), files=crashed, run_blocking=gate.run)) as node:
+        assert values(await fetch(node.connect(), "topic", wait_ms=1000)) == [b"new"]
+
+
+async def test_checkpoints_of_partitions_that_have_no_folder_are_forgotten_at_the_start():
+    """A crash came between the deletion and its checkpoints, or while the next topic of the name was created."""
+    files = MemoryFiles()
+    async with running(env=replace(Env.in_memory(), files=files)) as node:
+        for name in ("gone", "kept"):
+            await node.create(name)
+            await produce(node.connect(), name, batch(b"old"))
+    files.rename("/data/gone-0", "/data/elsewhere")
+    async with running(env=replace(Env.in_memory(), files=files)) as node:
+        assert not named_in_checkpoints(files, b"gone")
+        assert named_in_checkpoints(files, b"kept")
+        assert (await produce(node.connect(), "gone", batch())).base_offset == 0
+
+
+async def test_a_stray_folder_of_the_longest_name_is_set_aside(tmp_path):
+    env, name = disk_env(), "n" * 249
+    async with running({"log.dirs": str(tmp_path)}, env) as node:
+        await node.create("topic")
+        await produce(node.connect(), "topic", batch())
+    os.rename(tmp_path / "topic-0", tmp_path / f"{name}-0")
+    async with running({"log.dirs": str(tmp_path)}, env):
+        [aside] = [each for each in env.files.entries(str(tmp_path)) if each.endswith("-stray")]
+        assert aside.startswith("n" * 200)
 
 
 # -- configuration and leadership
