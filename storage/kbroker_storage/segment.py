@@ -9,6 +9,7 @@ followed, both are rebuilt from the headers.
 
 from array import array
 from bisect import bisect_left
+from collections.abc import Iterator
 from contextlib import suppress
 from itertools import islice
 from os.path import dirname
@@ -336,9 +337,19 @@ class Segment:
     def _walk_tail(self) -> None:
         self._resume_walk()
         walked_from = self._indexed
-        for position, entry in self.store.scan(walked_from):
+        for position, entry in self._frames(walked_from):
             self.note(position, entry.last_offset, entry.max_timestamp)
         self._remember_newest(walked_from, OPENING_PROBE_FRAMES)
+
+    def _frames(self, position: int, end: int | None = None) -> Iterator[tuple[int, Entry]]:
+        """The frames from `position` on, by their headers. Raises Corrupt, also where offsets can not stand there."""
+        expected, beyond = self.base, self.base + MAX_RELATIVE + 1
+        for at, entry in self.store.scan(position, end):
+            first, last = entry.base_offset, entry.last_offset
+            if not expected <= first <= last < beyond:
+                raise Corrupt(f"{self.path} at {at}: offsets {first} to {last} can not stand there")
+            yield at, entry
+            expected = last + 1
 
     def _resume_walk(self) -> None:
         """Stand before the frame of the last index entry, or at the start. Raises Corrupt if it is not that frame."""
@@ -371,7 +382,7 @@ class Segment:
         self._indexes = Indexes.create(self._home.files, self._path)
         self._rebuilt = True
         self._restart_walk(0)
-        for position, entry in self.store.scan():
+        for position, entry in self._frames(0):
             self.note(position, entry.last_offset, entry.max_timestamp)
         if not self.active:
             self.retire(end)
@@ -401,7 +412,7 @@ class Segment:
     def _take_below(self, offset: int, file_size: int) -> None:
         self.store.size = self._indexed
         with suppress(Corrupt):  # what verifies the rest will meet it again
-            for position, entry in self.store.scan(self._indexed, file_size):
+            for position, entry in self._frames(self._indexed, file_size):
                 if entry.base_offset >= offset:
                     break
                 self.take(position, entry)

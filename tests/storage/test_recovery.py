@@ -335,3 +335,18 @@ def test_damage_that_a_clean_start_stumbles_on_makes_everything_be_verified():
     opened = open_log(files, clean=True)
     assert "verified the whole log" in opened.repaired[0]
     reopened_alike(files, opened, [frames[0], *frames[2:]], 16)
+
+
+@pytest.mark.parametrize("clean", [True, False])
+@pytest.mark.parametrize("offset", [0, 2**31, 2**62, -1, -(2**62)])
+def test_an_offset_that_can_not_be_is_damage_like_any_other(offset, clean):
+    """An offset is not under the checksum; below the recovery point it is met by its header alone."""
+    files, log = written(8)
+    frames = frames_of(log)
+    log.flush()
+    log.close(clean=clean)
+    harm(files, FIRST, sum(map(len, frames[:3])), offset.to_bytes(8, "big", signed=True))
+    opened = open_log(files, clean=clean, recovery_point=16)
+    assert opened.repaired
+    assert frames_of(opened) == [*frames[:3], *frames[4:]]
+    reopened_alike(files, opened, [*frames[:3], *frames[4:]], 16)
