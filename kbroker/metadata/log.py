@@ -5,9 +5,10 @@ Apache's `kafka-dump-log --cluster-metadata-decoder` reads it.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 
-from kbroker_storage import Log, LogConfig, Origin
+from kbroker_storage import Log, LogConfig, Origin, StorageError
 from kbroker_wire import ProtocolError
 from kbroker_wire.messages.metadata_records import (
     ConfigRecord,
@@ -21,12 +22,14 @@ from kbroker_wire.messages.metadata_records import (
     encode_metadata_record,
 )
 from kbroker_wire.record_building import build_batch
-from kbroker_wire.records import Record, batches
+from kbroker_wire.records import Record, RecordBatch, batches
 from kbroker_wire.schema import Message
 
 from ..batches import KAFKA_BATCHES
 from ..config import StartError
 from ..env import Env
+
+log = logging.getLogger(__name__)
 
 DIRECTORY = "__cluster_metadata-0"
 LEADER_EPOCH = 1  # this controller is the only one there ever was
@@ -49,10 +52,10 @@ class MetadataLog:
     """Appends decisions and reads them back. A `Syncable`: `synced` tells its owner that the durable end has moved."""
 
     def __init__(self, env: Env, folder: str, clean: bool, recovery_point: int) -> None:
-        self._env = env
+        self._env, self._directory = env, f"{folder}/{DIRECTORY}"
         self.log = Log.open(
             env.files,
-            f"{folder}/{DIRECTORY}",
+            self._directory,
             KAFKA_BATCHES,
             SEGMENTS,
             recovery_point=recovery_point,
@@ -60,6 +63,8 @@ class MetadataLog:
             clean=clean,
             now_ms=env.now_ms(),
         )
+        for sentence in self.log.repaired:
+            log.warning("%s", sentence)
 
     def append(self, records: Sequence[Message]) -> int:
         """One batch; the offset of its first record. Raises StorageError or OSError, and then nothing was added."""
@@ -81,19 +86,41 @@ class MetadataLog:
         return appended.base_offset
 
     def replay(self) -> Iterator[tuple[int, list[Message]]]:
-        """(offset of the first record, records) of every batch."""
+        """(offset of the first record, records) of every batch.
+
+        Raises StartError for a log that is damaged: a decision that is missing, or is not what was decided, would show
+        in everything after it.
+        """
+        offset = 0
+        try:
+            for batch in self._batches():
+                if batch.base_offset != offset:
+                    raise self._damaged(f"offsets {offset} to {batch.base_offset - 1} are missing")
+                if not batch.crc_ok():
+                    raise self._damaged(f"the CRC of the batch at offset {offset} does not match its bytes")
+                offset = batch.next_offset
+                if not batch.header.is_control:
+                    yield batch.base_offset, [self._decode(record) for record in batch.records()]
+        except (StorageError, ProtocolError, OSError) as error:
+            raise self._damaged(str(error)) from None
+
+    def _batches(self) -> Iterator[RecordBatch]:
         offset, end = self.log.start, self.log.end
         while offset < end:
-            with_lease = self.log.read(offset, READ_BYTES, end)
+            leased = self.log.read(offset, READ_BYTES, end)
             try:
-                data = with_lease.read()
+                data = leased.read()
             finally:
-                with_lease.close()
+                leased.close()
             for batch in batches(memoryview(data)):
                 offset = batch.next_offset
-                if batch.header.is_control:
-                    continue
-                yield batch.base_offset, [self._decode(record) for record in batch.records()]
+                yield batch
+
+    def _damaged(self, how: str) -> StartError:
+        return StartError(
+            f"the metadata log {self._directory} is damaged ({how}): "
+            "put a copy of the data folder in its place, or use another one"
+        )
 
     def _decode(self, record: Record) -> Message:
         if record.value is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import replace
 
 import pytest
@@ -92,4 +93,39 @@ def test_a_record_that_can_not_be_read_is_a_clear_error_that_says_where(env, val
     frame = memoryview(bytearray(batch(value)))
     log.log.append_leader([(KAFKA_BATCHES.scan(frame), frame)], 1, NOW_MS)
     with pytest.raises(StartError, match="offset 1"):
+        list(log.replay())
+
+
+@pytest.mark.parametrize("position", [0, 1, 8, 11, 16, 17, 30, 61, 80, -1])
+def test_a_byte_that_changed_under_a_clean_stop_is_a_clear_error(env, position):
+    """Also where the batch still parses: what was decided must not be read as something else."""
+    log = opened(env)
+    for records in DECISIONS:
+        log.append(records)
+    log.log.flush()
+    log.log.close(clean=True)
+    path = f"/data/__cluster_metadata-0/{0:020}.log"
+    data = bytearray(env.files.read(path))
+    first = batches(memoryview(data)).__next__().size_bytes  # the second batch is damaged
+    second = first + struct.unpack_from(">i", data, first + 8)[0] + 12
+    at = first + position if position >= 0 else second + position
+    data[at] ^= 0x40
+    env.files.replace(path, bytes(data), sync=True)
+    log = MetadataLog(env, "/data", clean=True, recovery_point=6)
+    with pytest.raises(StartError, match="the metadata log /data/__cluster_metadata-0 is damaged"):
+        list(log.replay())
+
+
+def test_decisions_that_were_set_aside_as_damaged_are_missed(env, caplog):
+    log = opened(env)
+    for records in DECISIONS:
+        log.append(records)
+    log.log.flush()
+    path = f"/data/__cluster_metadata-0/{0:020}.log"
+    data = bytearray(env.files.read(path))
+    data[80] ^= 0x40
+    env.files.replace(path, bytes(data), sync=True)
+    log = opened(env)
+    assert "aside" in caplog.text
+    with pytest.raises(StartError, match="offsets 0 to 0 are missing"):
         list(log.replay())
