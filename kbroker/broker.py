@@ -262,8 +262,11 @@ async def run(
         folder = DataFolder.open(env, config.data_dir, config.node_id, config.optional_str("kbroker.cluster.id"))
         broker, clean = None, False
         try:
-            broker = Broker(config, env, folder)
-            broker.load()
+            try:
+                broker = Broker(config, env, folder)
+                broker.load()
+            except (StorageError, OSError) as error:
+                raise StartError(f"can not read the data folder {folder.path}: {error}") from error
             await _live(broker, doors, stop, task_status)
             clean = True
         finally:

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 GC_THRESHOLDS = (50_000, 20, 50)  # a request leaves no cycles behind; Python's 700 would look for them all the time
 SWITCH_INTERVAL_S = 0.0005  # a thread back from a system call gives the loop its turn after this, not after 5 ms
-SIGNALS = ("SIGINT", "SIGTERM", "SIGBREAK")  # the last one is Windows' Ctrl-Break; SIGTERM never comes there
+# SIGHUP comes when the terminal is closed; SIGBREAK is Windows' Ctrl-Break, where SIGTERM never comes
+SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 
 
 def run_broker(run: Run) -> int:
@@ -71,6 +72,8 @@ async def _until_stopped(run: Run) -> None:
 async def stop_on_signal(stop: trio.Event, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
     """The first signal sets `stop`; those after it have their usual effect."""
     wanted = [getattr(signal, name) for name in SIGNALS if hasattr(signal, name)]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        wanted.remove(signal.SIGHUP)  # nohup
     with trio.open_signal_receiver(*wanted) as signals:
         task_status.started()
         async for _ in signals:

@@ -193,6 +193,13 @@ async def test_a_metadata_log_that_a_newer_version_wrote_is_said():
     assert "can not read" in await start(env)
 
 
+async def test_a_data_folder_that_can_not_be_read_is_said(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "__cluster_metadata-0").write_text("a file where a folder belongs")
+    said = await start(disk_env(), {"log.dirs": str(tmp_path / "data")})
+    assert "can not read the data folder" in said
+
+
 async def test_when_the_port_is_open_everything_answers_and_a_fresh_broker_has_no_topics():
     async with running() as node:
         found = await node.dial().ask(MetadataRequest(topics=None))
@@ -414,3 +421,18 @@ async def test_a_folder_that_belongs_to_no_topic_is_set_aside_and_kept(caplog):
         assert f"{0:020}.log" in crashed.entries(f"/data/{aside}")
         assert not [name for name in crashed.entries("/data") if name.endswith("-delete")]
         assert values(await fetch(node.connect(), "topic")) == []
+
+
+async def test_what_no_broker_made_is_left_alone(tmp_path):
+    """A data folder may be somebody's working folder."""
+    data = tmp_path / "data"
+    names = ["project-1", "old.stuff-delete", "x-1.0123456789abcdef-delete", "service-2"]
+    for name in names:
+        (data / name).mkdir(parents=True)
+        (data / name / "service.log").write_text("precious")
+    (data / "notes-3").write_text("precious")
+    for _ in range(2):  # unclean, then clean
+        async with running({"log.dirs": str(data)}, disk_env()):
+            pass
+    assert [(data / name / "service.log").read_text() for name in names] == ["precious"] * len(names)
+    assert (data / "notes-3").read_text() == "precious"

@@ -71,7 +71,7 @@ def failure(folder: Path, *arguments: str) -> str:
 
 
 @posix_only
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, getattr(signal, "SIGHUP", None)])
 def test_serve_says_ready_when_everything_answers_and_stops_cleanly(tmp_path: Path, how: signal.Signals) -> None:
     with kbroker(tmp_path, "serve", "--port", "0") as process:
         port = ready_port(process)
@@ -84,6 +84,21 @@ def test_serve_says_ready_when_everything_answers_and_stops_cleanly(tmp_path: Pa
     assert (status, out) == (0, "")
     assert "Traceback" not in err
     assert (tmp_path / "kbroker-data" / "meta.properties").exists()
+
+
+@posix_only
+def test_a_broker_under_nohup_outlives_its_terminal(tmp_path: Path) -> None:
+    usual = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what nohup does; a child inherits it
+    try:
+        with kbroker(tmp_path, "dev", "--memory", "--port", "0") as process:
+            port = ready_port(process)
+            process.send_signal(signal.SIGHUP)
+            with socket.create_connection(("127.0.0.1", port)) as client:
+                client.sendall(bytes.fromhex("0000000a 0012 0000 0000002a 0000"))
+                assert client.recv(8)[4:] == (42).to_bytes(4, "big")
+            assert stopped(process)[0] == 0
+    finally:
+        signal.signal(signal.SIGHUP, usual)
 
 
 @posix_only
