@@ -35,8 +35,8 @@ async def handle(request: MetadataRequest, call: Call, broker: Broker) -> Answer
         return ready
     topics = await _topics(request, call, broker)
     response = _response(request, topics, call, broker)
-    if any(topic.error_code for topic in topics):
-        return response  # next time a topic may be created
+    if any(topic.error_code for topic in topics) or len(topics) < len(request.topics or ()):
+        return response  # next time a topic may be created; and who asks twice for one has too long a question
     return broker.ready.keep(broker.image, question, response.encode(call.api_version))
 
 
