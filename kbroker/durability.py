@@ -10,7 +10,8 @@ import ctypes
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from math import inf
 from typing import NoReturn, Protocol
 
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 # Up to here a round syncs file by file, above it by one syncfs (measured: 200 dirty files take 26 ms in series, 11 ms
 # in 16 threads, 1.9 ms by syncfs).
 FILES_ONE_BY_ONE = 12
+FILES_AT_ONCE = 256  # a plan holds its file open; half of the descriptors that files get are left to readers
 RETRY_S = 0.1  # after a file could not be opened
 
 
@@ -98,7 +100,19 @@ class SyncRounds:
 
     async def round(self) -> None:
         """Make durable what is due now; the outcome is told to each target."""
-        due, self._due = self._due, {}
+        count = len(self._due)
+        if count <= FILES_AT_ONCE:
+            due, self._due = self._due, {}
+            await self._sync(due)
+            return
+        while count > 0:
+            due = dict.fromkeys(islice(self._due, FILES_AT_ONCE))
+            for target in due:
+                del self._due[target]
+            count -= FILES_AT_ONCE
+            await self._sync(due)
+
+    async def _sync(self, due: Iterable[Syncable]) -> None:
         plans, self._put_off = self._put_off, []
         plans += [(target, plan) for target in due if (plan := self._plan(target)) is not None]
         if not plans:
@@ -143,6 +157,7 @@ class SyncRounds:
         try:
             self._syncfs(descriptors[0])
         except OSError as error:
+            self._syncfs = None  # a descriptor opened from now on would not tell of it again; each file's own sync does
             return [error] * len(plans)
         return [None] * len(plans)
 

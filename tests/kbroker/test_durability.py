@@ -38,7 +38,7 @@ from storage_faults import FaultyFiles
 class FakePlan:
     def __init__(self, log, end):
         self.log, self.end, self.leases = log, end, []
-        self.fds = []
+        self.fds = log.fds
 
     def run(self):
         if self.log.no_descriptor_to_sync:
@@ -50,6 +50,8 @@ class FakePlan:
 
 class FakeLog:
     """As much of a log as a round sees, and what a real one promises: durable is what a plan that came back covered."""
+
+    fds = ()
 
     def __init__(self):
         self.end = self.durable_end = self.planned = 0
@@ -177,6 +179,45 @@ async def test_a_file_that_can_not_be_opened_now_is_synced_later(autojump_clock)
         await trio.sleep(10 * RETRY_S)
         assert (target.told, target.failures) == ([1], [])
         nursery.cancel_scope.cancel()
+
+
+async def test_after_a_failing_syncfs_files_are_synced_one_by_one(monkeypatch):
+    """The file system tells of an error once, a file tells it to whoever syncs that file."""
+    calls = []
+
+    def syncfs(descriptor):
+        calls.append(descriptor)
+        raise OSError(errno.EIO, "input/output error")
+
+    monkeypatch.setattr(durability, "find_syncfs", lambda: syncfs)
+    monkeypatch.setattr(FakeLog, "fds", [7])
+    rounds = SyncRounds(Env.in_memory())
+    for failed in (True, False):
+        targets = [Target() for _ in range(FILES_ONE_BY_ONE + 1)]
+        for target in targets:
+            target.log.end = 1
+            rounds.due(target)
+        await rounds.round()
+        assert [bool(target.failures) for target in targets] == [failed] * len(targets)
+        assert [target.log.durable_end for target in targets] == [0 if failed else 1] * len(targets)
+    assert calls == [7]
+
+
+async def test_a_round_never_holds_more_files_open_than_it_may(monkeypatch):
+    monkeypatch.setattr(durability, "FILES_AT_ONCE", 3)
+    gate = Gate()
+    rounds = SyncRounds(replace(Env.in_memory(), run_blocking=gate.run))
+    targets = [Target() for _ in range(10)]
+    for target in targets:
+        target.log.end = 1
+        rounds.due(target)
+    gate.close()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(rounds.round)
+        await wait_all_tasks_blocked()
+        assert [target.log.planned for target in targets] == [1, 1, 1] + [0] * 7
+        gate.open()
+    assert [target.told for target in targets] == [[1]] * 10
 
 
 async def test_a_later_due_time_does_not_put_off_an_earlier_one(autojump_clock):
