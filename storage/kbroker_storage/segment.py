@@ -28,6 +28,11 @@ RECENT_FRAMES: Final = 512  # most frames in the table of the newest: 4 KiB
 LONG_WALK_FRAMES: Final = 4096  # a look-up that walks so far has been given an index with entries missing
 PROBE_FRAMES: Final = 1024  # so far behind its last entry a time index is checked for having been cut ...
 OPENING_PROBE_FRAMES: Final = 64  # ... and so far when the active segment of a cleanly closed log is opened
+# What a walk over all frames finds out
+WALKED: Final = (
+    *("_indexed", "_indexes", "_lasts", "_newest", "_newest_offset", "_rebuilt", "_recent_from", "_starts"),
+    *("end", "first_timestamp"),
+)
 MAX_RELATIVE: Final = 2**31 - 1  # index entries hold offsets relative to the base, in 31 bits
 
 
@@ -375,7 +380,19 @@ class Segment:
             self.end = self.base if entry is None else entry.base_offset
 
     def rebuild(self) -> None:
-        """Make both indexes anew from the headers. Raises Corrupt if the log itself is damaged."""
+        """Make both indexes anew from the headers. Raises Corrupt if the log itself is damaged, OSError.
+
+        Half a walk is worse than none, look-ups would step over the rest: where it fails, all is as it was.
+        """
+        known = [(name, getattr(self, name)) for name in WALKED]
+        try:
+            self._rebuild()
+        except BaseException:
+            for name, value in known:
+                setattr(self, name, value)
+            raise
+
+    def _rebuild(self) -> None:
         end = self.end
         if self._indexes is not None:
             self._indexes.close()

@@ -2,6 +2,7 @@
 
 import errno
 from array import array
+from contextlib import suppress
 
 import pytest
 from crc32c import crc32c
@@ -458,6 +459,29 @@ def test_a_close_that_can_not_save_says_so_and_lets_go_all_the_same():
     log.close(clean=True)
     reopened = Log.open(files.inner, "/t-0", FORMAT, LogConfig(), clean=False, now_ms=0)
     assert values(reopened) == [b"first"]
+
+
+@pytest.mark.parametrize("active", [False, True])
+def test_a_lost_index_that_can_not_be_rebuilt_now_hides_no_record(active):
+    files = FaultyFiles()
+    config = LogConfig(index_interval_bytes=100, segment_bytes=1 << 20 if active else 60_000)
+    log = Log.open(files, "/t-0", FORMAT, config, clean=True, now_ms=0)
+    for number in range(1000):
+        append(log, b"%d" % number * 20)
+    log.close(clean=True)
+    log = Log.open(files, "/t-0", FORMAT, config, clean=True, now_ms=0)
+    assert (len(log.segments) == 1) is active
+    log.segments[0].indexes.offsets.close()
+    files.inner.remove(log.segments[0].index_paths[0])
+    files.inner.open(log.segments[0].index_paths[0], create=True)
+    for nth in range(1, 6):
+        for offset in (50, 100, 300):
+            files.fail("read", nth, errno.EMFILE)
+            with suppress(OSError):
+                log.read(offset, 100, log.end)
+            files.heal()
+            assert FORMAT.scan(log.read(offset, 100, log.end).read()).base_offset == offset
+            assert append(log, b"x").base_offset == log.end - 1
 
 
 # -- cutting and ending
