@@ -169,7 +169,11 @@ def _identity(env: Env, path: str, node_id: int, cluster_id: str | None) -> tupl
         text = "#\n" + "".join(f"{key}={value}\n" for key, value in lines.items())
         env.files.replace(file, text.encode(), sync=True)
         return cluster, directory
-    version = found.get("version", "0")
+    version = found.get("version")
+    if version is None:
+        raise StartError(
+            f"{file} names no format version: it is damaged; put a copy in its place, or use another folder"
+        )
     if version != str(META_VERSION):
         raise StartError(
             f"the data folder {path} has format version {version}, this kbroker knows version {META_VERSION}: "

@@ -47,6 +47,7 @@ def test_a_folder_may_be_made_for_a_cluster_that_exists(env, path):
         (8, None, "", "", "belongs to node 7, this is node 8"),
         (7, "other", "", "", "this broker to other"),
         (7, None, "version=1", "version=9", "format version 9"),
+        (7, None, "version=1", "", "names no format version: it is damaged"),
         (7, None, "directory.id=", "directory.id=?", "no readable directory.id"),
         (7, None, "directory.id=", "nothing=", "no readable directory.id"),
     ],
