@@ -462,7 +462,8 @@ def test_a_close_that_can_not_save_says_so_and_lets_go_all_the_same():
 
 
 @pytest.mark.parametrize("active", [False, True])
-def test_a_lost_index_that_can_not_be_rebuilt_now_hides_no_record(active):
+@pytest.mark.parametrize("nth", range(2, 7))
+def test_a_wrong_index_that_can_not_be_rebuilt_now_hides_no_record(active, nth):
     files = FaultyFiles()
     config = LogConfig(index_interval_bytes=100, segment_bytes=1 << 20 if active else 60_000)
     log = Log.open(files, "/t-0", FORMAT, config, clean=True, now_ms=0)
@@ -471,17 +472,14 @@ def test_a_lost_index_that_can_not_be_rebuilt_now_hides_no_record(active):
     log.close(clean=True)
     log = Log.open(files, "/t-0", FORMAT, config, clean=True, now_ms=0)
     assert (len(log.segments) == 1) is active
-    log.segments[0].indexes.offsets.close()
-    files.inner.remove(log.segments[0].index_paths[0])
-    files.inner.open(log.segments[0].index_paths[0], create=True)
-    for nth in range(1, 6):
-        for offset in (50, 100, 300):
-            files.fail("read", nth, errno.EMFILE)
-            with suppress(OSError):
-                log.read(offset, 100, log.end)
-            files.heal()
-            assert FORMAT.scan(log.read(offset, 100, log.end).read()).base_offset == offset
-            assert append(log, b"x").base_offset == log.end - 1
+    files.inner.open(log.segments[0].index_paths[0]).append([b"\0\0\0\1" * 200], 800, 0)
+    files.fail("read", nth, errno.EMFILE)
+    with suppress(OSError):
+        log.read(50, 100, log.end)
+    files.heal()
+    assert append(log, b"x").base_offset == 1000
+    for offset in (50, 100, 300, 1000):
+        assert FORMAT.scan(log.read(offset, 100, log.end).read()).base_offset == offset
 
 
 # -- cutting and ending
