@@ -36,6 +36,7 @@ from .listeners import Connections
 from .metadata.image import Delta, Image
 from .metadata.log import MetadataLog
 from .producer_ids import ProducerIds
+from .readiness import Readiness
 from .ready import ReadyAnswers
 from .replicas import METADATA_KEY, Replicas
 from .sessions import SessionCache
@@ -44,6 +45,7 @@ log = logging.getLogger(__name__)
 
 GRACE_S = 10.0  # how long connections may take to finish what is in flight when the broker stops
 FLUSH_EVERY_S = 60.0  # at least so often everything is synced and the checkpoints are written (Kafka's 60,000 ms)
+EXPIRE_EVERY_S = 600.0  # Kafka's producer.id.expiration.check.interval.ms
 ACCEPT_BACKLOG = 1024  # connections that may wait to be accepted; the kernel caps it at its own somaxconn
 EVICTION_MS = 120_000  # Kafka's min.incremental.fetch.session.eviction.ms, which 4.x no longer lets anybody set
 PLAINTEXT = 0  # SecurityProtocol id
@@ -66,6 +68,7 @@ class Broker:
         self.addresses: list[str] = []
         self.rounds = SyncRounds(env)
         self.replicas = Replicas(env, config, folder, self.rounds)
+        self.readiness = Readiness()
         self.connections = Connections(self)
         sessions = SessionCache(
             config.int("max.incremental.fetch.session.cache.slots"),
@@ -160,6 +163,11 @@ class Broker:
             if not removals or trio.current_time() >= flush_at:
                 await self.flush()
                 flush_at = trio.current_time() + FLUSH_EVERY_S
+
+    async def forget_producers(self) -> NoReturn:
+        while True:
+            await trio.sleep(EXPIRE_EVERY_S)
+            self.replicas.expire_producers()
 
     async def _remove(self, removal: Removal) -> None:
         try:
@@ -270,9 +278,11 @@ async def run(
             await _live(broker, doors, stop, task_status)
             clean = True
         finally:
-            if not clean:
-                if broker is not None:
+            if broker is not None:
+                broker.readiness.close()
+                if not clean:
                     broker.abandon()
+            if not clean:
                 folder.abandon()
     finally:
         close_doors(doors)
@@ -283,6 +293,8 @@ async def _live(broker: Broker, doors: list[Door], stop: trio.Event, task_status
         background.start_soon(broker.rounds.run)
         background.start_soon(broker.controller.run)
         background.start_soon(broker.housekeeping)
+        background.start_soon(broker.readiness.run)
+        background.start_soon(broker.forget_producers)
         background.start_soon(broker.connections.close_idle)
         await broker.register([door.endpoint for door in doors])
         async with trio.open_nursery() as connections:

@@ -237,6 +237,14 @@ class Replicas:
     def _holds_segments(self, directory: str) -> bool:
         return any(SEGMENT.fullmatch(name) for name in self._env.files.entries(f"{self._folder.path}/{directory}"))
 
+    def expire_producers(self) -> None:
+        """Forget producers that are silent for producer.id.expiration.ms; to be called now and then."""
+        now_ms, after_ms = self._env.now_ms(), self._config.int("producer.id.expiration.ms")
+        for partition in self:
+            opened = partition.opened
+            if opened is not None and len(opened.producers):
+                opened.producers.expire_idle(opened.end, now_ms, after_ms)
+
     def flush(self) -> None:
         """Make everything that is not on disk due in the next sync round."""
         self.unsynced_bytes = 0

@@ -65,11 +65,12 @@ History = Callable[[Producer], list[Batch]]
 class Producers:
     """All producers of one log. `history` finds a producer's last batches in the log, oldest first, at most five."""
 
-    __slots__ = ("_history", "_producers")
+    __slots__ = ("_history", "_idle_below", "_producers")
 
     def __init__(self, history: History) -> None:
         self._history = history
         self._producers: dict[int, Producer] = {}
+        self._idle_below = 0  # who has no batch from this offset on wrote nothing since the last `expire_idle`
 
     def __len__(self) -> int:
         return len(self._producers)
@@ -193,6 +194,17 @@ class Producers:
         ]
         for producer_id in expired:
             del self._producers[producer_id]
+
+    def expire_idle(self, end: int, now_ms: int, after_ms: int) -> None:
+        """As `expire`, sparing who wrote since the last call: one that writes old timestamps is not forgotten at work.
+
+        end  of the log
+        """
+        active = {
+            each.producer_id for each in self if each.batches and each.batches[-1].last_offset >= self._idle_below
+        }
+        self._idle_below = end
+        self.expire(now_ms, after_ms, spare=active)
 
 
 def check_behind(entry: Entry, epoch: int, last_sequence: int) -> None:

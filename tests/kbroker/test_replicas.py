@@ -25,6 +25,7 @@ from broker_in_memory import (
     values,
 )
 from kbroker.batches import KAFKA_BATCHES
+from kbroker.broker import EXPIRE_EVERY_S
 from kbroker.controller.core import delete_topics
 from kbroker.env import Env
 from kbroker.errors import Refusal
@@ -289,6 +290,26 @@ async def test_more_in_sync_replicas_are_demanded_of_acks_all_only():
         assert (await produce(client, "topic", batch())).error_code == ErrorCode.NOT_ENOUGH_REPLICAS
         assert (await produce(client, "topic", batch(), acks=1)).error_code == ErrorCode.NONE
         assert node.broker.replicas.find("topic", 0).log.end == 1
+
+
+async def test_producers_that_fell_silent_are_forgotten_and_those_at_work_are_not(autojump_clock):
+    now = NOW_MS
+    env = replace(Env.in_memory(), now_ms=lambda: now)
+    async with running(env=env) as node:
+        await node.create("topic")
+        client = node.connect()
+        for producer in (1, 2):
+            await produce(client, "topic", batch(producer_id=producer, producer_epoch=0, base_sequence=0))
+        producers = node.broker.replicas.find("topic", 0).log.producers
+        await trio.sleep(EXPIRE_EVERY_S + 1)
+        assert len(producers) == 2
+        now += 2 * 86_400_000
+        old = batch(producer_id=2, producer_epoch=0, base_sequence=1, timestamp=NOW_MS)
+        assert (await produce(client, "topic", old)).error_code == ErrorCode.NONE
+        await trio.sleep(EXPIRE_EVERY_S)
+        assert [producer.producer_id for producer in producers] == [2]
+        await trio.sleep(EXPIRE_EVERY_S)
+        assert len(producers) == 0
 
 
 async def test_what_is_unsynced_is_bounded_in_relaxed_mode(autojump_clock, monkeypatch):
