@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import random
 import socket
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -17,6 +18,10 @@ from typing import TypeVar
 import trio
 
 from kbroker_storage import DiskFiles, Files, MemoryFiles
+from kbroker_storage.disk import DEFAULT_DESCRIPTORS
+
+if sys.platform != "win32":
+    import resource
 
 T = TypeVar("T")
 RunBlocking = Callable[[Callable[[], T]], Awaitable[T]]
@@ -55,6 +60,14 @@ def bind(host: str, port: int) -> list[socket.socket]:
     return sockets
 
 
+def file_descriptors() -> int:
+    """How many descriptors log files may take: at most half of what the process may have, which is 256 on macOS."""
+    if sys.platform == "win32":
+        return DEFAULT_DESCRIPTORS
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return DEFAULT_DESCRIPTORS if soft == resource.RLIM_INFINITY else max(1, min(DEFAULT_DESCRIPTORS, soft // 2))
+
+
 async def run_inline(work: Callable[[], T]) -> T:
     """For files that never block: no thread is started, and none is left behind."""
     return work()
@@ -79,7 +92,7 @@ class Env:
 
     @classmethod
     def on_disk(cls) -> Env:
-        return cls(files=DiskFiles(), run_blocking=thread_runner())
+        return cls(files=DiskFiles(file_descriptors()), run_blocking=thread_runner())
 
     @classmethod
     def in_memory(cls) -> Env:

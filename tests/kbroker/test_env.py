@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 import socket
+import sys
 import threading
 from dataclasses import replace
 
 import pytest
 
-from kbroker.env import Env, bind, thread_runner
+from kbroker.env import Env, bind, file_descriptors, thread_runner
 from kbroker_wire.schema import uuid_to_text
 
 
@@ -29,6 +30,19 @@ def test_an_address_that_is_taken_or_not_ours_is_an_os_error():
         bind("127.0.0.1", taken.getsockname()[1])
     with pytest.raises(OSError, match="assign"):
         bind("192.0.2.1", 0)  # TEST-NET: nobody has it
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows sets no such limit")
+@pytest.mark.parametrize(("allowed", "files"), [(64, 32), (256, 128), (1024, 512)])
+def test_log_files_leave_half_of_the_descriptors_to_sockets(allowed, files):
+    import resource  # noqa: PLC0415
+
+    usual = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, usual[1]))
+    try:
+        assert file_descriptors() == files
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, usual)
 
 
 def test_uuids_are_version_4_and_never_begin_with_a_dash():
