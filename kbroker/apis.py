@@ -65,13 +65,15 @@ PRODUCE, API_VERSIONS = 0, 18
 class Served:
     """An API with its code loaded: what the connection driver needs for one request."""
 
-    __slots__ = ("first", "handle", "key", "last", "name", "refuse", "request", "response")
+    __slots__ = ("answer", "first", "handle", "key", "last", "name", "refuse", "request", "response")
 
     def __init__(self, api: Api) -> None:
         module = import_module(f".handlers.{api.module}", __package__)
         self.key, self.name, self.first, self.last = api.key, api.name, api.first, api.last
         self.request, self.response = message_pair(api.key)
         self.handle: Handler = module.handle
+        # The same without a chance to wait, where a handler never does: it is called right when the request is there.
+        self.answer: Callable[[Message, Call, Broker], Answer] | None = getattr(module, "answer", None)
         # How to say "this request failed as a whole"; an API without it closes the connection instead.
         self.refuse: Callable[[Message, ErrorCode], Message] | None = getattr(module, "refuse", None)
 

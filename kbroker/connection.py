@@ -12,10 +12,11 @@ import logging
 import socket
 import struct
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 import trio
-from trio.lowlevel import checkpoint, wait_readable
+from trio.lowlevel import checkpoint
 
 from kbroker_wire import ProtocolError
 from kbroker_wire.framing import FrameBuffer
@@ -29,7 +30,7 @@ from .errors import CloseConnection, code_of
 from .handlers.api_versions import unknown_version
 from .handlers.produce import handle_run
 from .receiving import ReceiveBudget
-from .transport import BYTES, NATIVE, Part, PeerGone, SendCalls, send_parts
+from .transport import BYTES, COPIED_BYTES, NATIVE, Part, PeerGone, SendCalls, send_parts
 
 if TYPE_CHECKING:
     from .broker import Broker
@@ -94,10 +95,12 @@ class Connection:
         "_calls",
         "_counted",
         "_draining",
+        "_error",
         "_idle",
         "_listener",
         "_out",
         "_out_bytes",
+        "_readable",
         "_sock",
         "_told",
         "_turn_bytes",
@@ -132,6 +135,8 @@ class Connection:
         self._calls = calls
         self._buffer = FrameBuffer(max_frame_bytes, minimum=REQUEST_HEAD.size)
         self._budget = budget
+        self._readable = broker.readiness.of(sock)
+        self._error: Exception | None = None  # met by `_serve_now`, for the task to raise
         self._counted = 0  # bytes of our buffer in the budget
         self._out: list[Part] = []
         self._out_bytes = 0
@@ -180,7 +185,7 @@ class Connection:
     def close(self) -> None:
         """Idempotent; a task waiting on the socket gets ClosedResourceError."""
         if self._sock.fileno() != -1:
-            trio.lowlevel.notify_closing(self._sock)
+            self._readable.close()
             self._sock.close()
 
     async def _serve(self) -> None:
@@ -191,9 +196,11 @@ class Connection:
             self._idle = not self._owes_an_ack()
             if self._idle and self._draining:
                 return
-            alive = await (self._wait_for_parked() if self._waiting else self._receive())
+            alive = await (self._wait_for_parked() if self._waiting else self._receive(self._serve_now))
             if not alive:
                 return
+            if self._error is not None:
+                raise self._error
             self._idle = False
 
     async def _finish(self) -> None:
@@ -370,14 +377,92 @@ class Connection:
         self._out.clear()
         self._out_bytes = 0
 
-    async def _receive(self) -> bool:
-        """Put what has arrived into the buffer, waiting for it if need be; False at the end of the stream."""
+    def _serve_now(self) -> bool:
+        """Receive and serve without leaving the spot; False for the task to go on where this stopped.
+
+        That is: the end of the stream, requests whose handlers may wait, parked ones, answers that are not sent whole,
+        more to read, and whatever fails.
+        """
+        if self._buffer.buffered > READ_AHEAD_BYTES and self._budget.spent:
+            return False
+        self._idle = False
+        try:
+            space = self._space()
+            try:
+                received = self._sock.recv_into(space)
+            except BlockingIOError:
+                self._idle = True
+                return True
+            self._buffer.received(received)
+            self._idle = received > 0 and self._served_now() and self._sent_now()
+            return self._idle and received < len(space)
+        except Exception as error:  # noqa: BLE001  # raised again in the connection's own task
+            self._error = error
+            return False
+
+    def _served_now(self) -> bool:
+        """Whether everything that has arrived whole is answered, within one turn."""
+        self._new_turn()
+        while self._turn_requests > 0:
+            frame = self._buffer.take()
+            if frame is None:
+                return not self._waiting
+            if self._waiting or not self._answered_now(frame):
+                self._buffer.untake(frame)
+                return False
+        return False
+
+    def _answered_now(self, frame: memoryview) -> bool:
+        """Whether the request was answered or parked: it is of a kind that never awaits."""
+        if frame[0] == 0 and frame[1] == 0:  # the API key of Produce
+            self._turn_requests -= self._produce(frame, self._turn_requests)
+            return True
+        served = self._broker.dispatch.get(REQUEST_HEAD.unpack_from(frame)[0])
+        if served is None or served.answer is None:
+            return False
+        self._turn_requests -= 1
+        request = self._read(frame)
+        try:
+            answer = served.answer(request.message, request.call, self._broker)
+        except (CloseConnection, ProtocolError):
+            raise
+        except Exception as error:  # noqa: BLE001  # the boundary of one request, as in `_request`
+            answer = self._failed(request, error)
+        self._take(answer, request)
+        return True
+
+    def _sent_now(self) -> bool:
+        """Send what is gathered if the socket takes all of it at once; the rest stays gathered."""
+        out = self._out
+        if not out:
+            return True
+        if self._out_bytes > COPIED_BYTES:
+            return False
+        data = b"".join([part if isinstance(part, BYTES) else part.read() for part in out])
+        self._release()
+        try:
+            sent = self._sock.send(data)
+        except BlockingIOError:
+            sent = 0
+        if sent == len(data):
+            return True
+        self._out.append(data[sent:])
+        self._out_bytes = len(data) - sent
+        return False
+
+    async def _receive(self, serve: Callable[[], bool] | None = None) -> bool:
+        """Put what has arrived into the buffer, waiting for it if need be; False at the end of the stream.
+
+        serve   serves what comes while this waits, as `Readable.wait` says; then nothing may be left in the buffer
+        """
         while True:
             try:
                 received = self._sock.recv_into(self._space())
             except BlockingIOError:
                 self._new_turn()
-                await wait_readable(self._sock)
+                await self._readable.wait(serve)
+                if serve is not None and self._stopped_short():
+                    return True
                 if self._buffer.buffered > READ_AHEAD_BYTES:
                     await self._budget.room()
                 continue
@@ -386,6 +471,10 @@ class Connection:
             self._buffer.received(received)
             self._turn_requests -= READ_COST
             return True
+
+    def _stopped_short(self) -> bool:
+        """Whether `_serve_now` left something to the task besides receiving."""
+        return bool(self._out or self._waiting or self._error is not None or self._buffer.has_frame())
 
     def _space(self) -> memoryview:
         space = self._buffer.space()

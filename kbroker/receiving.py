@@ -24,6 +24,10 @@ class ReceiveBudget:
         self.held_bytes = 0
         self._room = trio.Event()
 
+    @property
+    def spent(self) -> bool:
+        return self.held_bytes >= self.limit_bytes
+
     def count(self, change_bytes: int) -> None:
         self.held_bytes += change_bytes
         if change_bytes < 0 and self.held_bytes < self.limit_bytes:
@@ -32,7 +36,7 @@ class ReceiveBudget:
     async def room(self) -> None:
         """Until less than the limit is held. Raises CloseConnection."""
         with trio.move_on_after(PATIENCE_S):
-            while self.held_bytes >= self.limit_bytes:
+            while self.spent:
                 if self._room.is_set():  # else others wait for it already
                     self._room = trio.Event()
                 await self._room.wait()

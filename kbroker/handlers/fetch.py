@@ -30,6 +30,11 @@ MOVED = (ErrorCode.NOT_LEADER_OR_FOLLOWER, ErrorCode.FENCED_LEADER_EPOCH)
 
 
 async def handle(request: FetchRequest, call: Call, broker: Broker) -> Answer:
+    return answer(request, call, broker)
+
+
+def answer(request: FetchRequest, call: Call, broker: Broker) -> Answer:
+    """Nothing here waits; a fetch that has to is parked."""
     if request.isolation_level not in (READ_UNCOMMITTED, READ_COMMITTED):
         return refuse(request, ErrorCode.INVALID_REQUEST)
     by_id = call.api_version >= 13

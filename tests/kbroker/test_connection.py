@@ -238,11 +238,12 @@ async def test_a_handler_that_throws_answers_unknown_server_error_and_the_connec
     client = node.connect()
     await client.ask(MetadataRequest(topics=[]))  # loads the handler
 
-    async def broken(request, call, broker):
+    def broken(request, call, broker):
         raise RuntimeError("a mistake of ours")
 
     served = node.broker.dispatch[1]
     monkeypatch.setattr(served, "handle", broken)
+    monkeypatch.setattr(served, "answer", broken)
     assert fetched(await client.ask(fetch_request("topic"), 12)).error_code == ErrorCode.UNKNOWN_SERVER_ERROR
     assert (await client.ask(VERSIONS, 3)).error_code == ErrorCode.NONE
 

@@ -106,6 +106,14 @@ class FrameBuffer:
         self._start = end
         return self._view[start:end]
 
+    def has_frame(self) -> bool:
+        """Whether `take` would give a frame, or raise."""
+        start = self._start + 4
+        if start > self._end:
+            return False
+        size: int = _size_at(self._buffer, self._start)[0]
+        return not self.minimum <= size <= self.limit or start + size <= self._end
+
     def untake(self, frame: memoryview) -> None:
         """Put back the frame that `take` gave last; the next `take` gives it again."""
         self._start -= len(frame) + 4

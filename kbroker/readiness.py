@@ -1,0 +1,122 @@
+"""Waiting for sockets to have something to read, at a lower price than `trio.lowlevel.wait_readable`.
+
+Trio arms its epoll anew for every single wait, and a task that was waited for takes a turn of the scheduler. Here each
+socket is registered once, edge-triggered, in an epoll of the broker's own, and one task waits for that epoll with Trio.
+It lets the waiting connection serve what has come right there, and wakes the connection's task only for what has to
+wait. Where there is no epoll, Trio's way is taken.
+
+Edge-triggered means: news are told once. A socket must be found empty, by EAGAIN or by a read that gave less than it
+was offered, before it is waited for.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+from collections.abc import Callable
+
+import trio
+from outcome import Error
+from trio.lowlevel import Abort, Task, current_task, reschedule, wait_readable, wait_task_rescheduled
+
+EVENTS = 256  # told in one turn; the rest comes in the next
+
+
+class Readable:
+    """One socket's readiness, by Trio's own means."""
+
+    __slots__ = ("_sock",)
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+
+    async def wait(self, serve: Callable[[], bool] | None = None) -> None:
+        """Until there may be something to read. Raises ClosedResourceError when the socket is closed meanwhile.
+
+        serve   may be called at news instead of ending the wait: True when nothing is left to do but to wait on
+        """
+        del serve
+        await wait_readable(self._sock)
+
+    def close(self) -> None:
+        """Before the socket is closed."""
+        trio.lowlevel.notify_closing(self._sock)
+
+
+class Registered(Readable):
+    """One socket's readiness, told by `Readiness`."""
+
+    __slots__ = ("_closed", "_descriptor", "_news", "_readiness", "_serve", "_task")
+
+    def __init__(self, sock: socket.socket, readiness: Readiness) -> None:
+        super().__init__(sock)
+        self._readiness = readiness
+        self._descriptor = sock.fileno()
+        self._news = False
+        self._task: Task | None = None
+        self._serve: Callable[[], bool] | None = None
+        self._closed = False
+
+    async def wait(self, serve: Callable[[], bool] | None = None) -> None:
+        if self._closed:
+            raise trio.ClosedResourceError
+        if self._news:
+            self._news = False
+            return
+        self._task, self._serve = current_task(), serve
+        await wait_task_rescheduled(self._abort)
+
+    def _abort(self, _: object) -> Abort:
+        self._task = None
+        return Abort.SUCCEEDED
+
+    def tell(self) -> None:
+        """There is news: called by `Readiness` alone."""
+        task = self._task
+        if task is None:
+            self._news = True
+        elif self._serve is None or not self._serve():
+            self._task = None
+            reschedule(task)
+
+    def close(self) -> None:
+        self._closed = True
+        self._readiness.forget(self._descriptor)
+        super().close()
+        if self._task is not None:
+            task, self._task = self._task, None
+            reschedule(task, Error(trio.ClosedResourceError()))
+
+
+class Readiness:
+    """The epoll of one broker; `run` is its one task."""
+
+    def __init__(self, *, native: bool = True) -> None:
+        """`native` False forces Trio's way."""
+        self._epoll = select.epoll() if native and hasattr(select, "epoll") else None
+        self._registered: dict[int, Registered] = {}
+
+    def of(self, sock: socket.socket) -> Readable:
+        if self._epoll is None:
+            return Readable(sock)
+        registered = self._registered[sock.fileno()] = Registered(sock, self)
+        self._epoll.register(sock.fileno(), select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET)
+        return registered
+
+    def forget(self, descriptor: int) -> None:
+        if self._registered.pop(descriptor, None) is not None and self._epoll is not None and not self._epoll.closed:
+            self._epoll.unregister(descriptor)
+
+    async def run(self) -> None:
+        """Until cancelled; there is nothing to do where Trio's way is taken."""
+        registered = self._registered
+        while self._epoll is not None:
+            await wait_readable(self._epoll.fileno())
+            for descriptor, _ in self._epoll.poll(0, EVENTS):
+                readable = registered.get(descriptor)
+                if readable is not None:
+                    readable.tell()
+
+    def close(self) -> None:
+        if self._epoll is not None:
+            self._epoll.close()

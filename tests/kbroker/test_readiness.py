@@ -1,0 +1,144 @@
+"""Who waits for a socket hears of every byte once, whichever way the broker waits."""
+
+import gc
+import socket
+from functools import partial
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from broker_in_memory import batch, fetch, fetch_request, produce, produce_request, produced, running, values
+from kbroker.readiness import Readiness
+from kbroker_wire.messages.metadata import MetadataRequest
+
+BOTH_WAYS = pytest.mark.parametrize("native", [True, False], ids=["epoll", "trio"])
+
+
+@pytest.fixture
+def pair():
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    with ours, theirs:
+        yield ours, theirs
+
+
+@pytest.fixture
+async def readiness(nursery):
+    readiness = Readiness()
+    nursery.start_soon(readiness.run)
+    yield readiness
+    nursery.cancel_scope.cancel()
+    readiness.close()
+
+
+async def test_news_that_come_before_the_wait_are_not_lost(readiness, pair, autojump_clock):
+    ours, theirs = pair
+    readable = readiness.of(ours)
+    theirs.send(b"early")
+    await wait_all_tasks_blocked()
+    with trio.fail_after(1):
+        await readable.wait()
+    assert ours.recv(10) == b"early"
+
+
+async def test_what_is_served_on_the_spot_does_not_end_the_wait(readiness, pair, nursery):
+    ours, theirs = pair
+    readable, got, ended = readiness.of(ours), [], trio.Event()
+
+    def serve() -> bool:
+        got.append(ours.recv(10))
+        return got[-1] != b"enough"
+
+    async def wait() -> None:
+        await readable.wait(serve)
+        ended.set()
+
+    nursery.start_soon(wait)
+    for word in (b"one", b"two", b"enough"):
+        await wait_all_tasks_blocked()
+        assert not ended.is_set()
+        theirs.send(word)
+    await ended.wait()
+    assert got == [b"one", b"two", b"enough"]
+
+
+@BOTH_WAYS
+async def test_closing_ends_the_wait(native, pair, nursery):
+    readiness = Readiness(native=native)
+    nursery.start_soon(readiness.run)
+    ours, _ = pair
+    readable = readiness.of(ours)
+
+    async def close() -> None:
+        await wait_all_tasks_blocked()
+        readable.close()
+
+    nursery.start_soon(close)
+    with pytest.raises(trio.ClosedResourceError):
+        await readable.wait()
+    nursery.cancel_scope.cancel()
+    readiness.close()
+
+
+async def test_a_cancelled_wait_leaves_the_news_to_the_next(readiness, pair, autojump_clock):
+    ours, theirs = pair
+    readable = readiness.of(ours)
+    with trio.move_on_after(1):
+        await readable.wait()
+    theirs.send(b"later")
+    with trio.fail_after(1):
+        await readable.wait()
+    assert ours.recv(10) == b"later"
+
+
+async def test_a_descriptor_that_is_used_again_is_a_new_one(readiness):
+    for _ in range(50):
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        with ours, theirs:
+            readable = readiness.of(ours)
+            theirs.send(b"x")
+            await readable.wait()
+            readable.close()
+    gc.collect()
+    assert not readiness._registered
+
+
+@BOTH_WAYS
+async def test_a_broker_serves_the_same_either_way(native, monkeypatch, autojump_clock):
+    monkeypatch.setattr("kbroker.broker.Readiness", partial(Readiness, native=native))
+    async with running({"kbroker.durability": "relaxed"}) as node:
+        await node.create("topic")
+        writer, reader = node.connect(), node.connect()
+        for number in range(5):  # one at a time: answered on the spot once the handlers are loaded
+            assert (await produce(writer, "topic", batch(b"%d" % number))).base_offset == number
+            assert values(await fetch(reader, "topic", number)) == [b"%d" % number]
+        await reader.send(fetch_request("topic", 5, wait_ms=60_000), 12)  # parked, and woken by the next
+        await wait_all_tasks_blocked()
+        frames = [writer.frame(produce_request("topic", batch(b"more")), 12) for _ in range(200)]
+        await writer.stream.send_all(b"".join(frames))  # more than one turn
+        assert [produced(await writer.receive()).base_offset for _ in range(200)] == list(range(5, 205))
+        assert (await reader.receive()).responses[0].partitions[0].high_watermark > 5
+        for size in (20_000, 900_000):  # answers that are copied, and ones that are not
+            where = (await produce(writer, "topic", batch(b"x" * size))).base_offset
+            assert values(await fetch(reader, "topic", where)) == [b"x" * size]
+        one_byte_at_a_time = writer.frame(MetadataRequest(topics=[]), 12)
+        for position in range(len(one_byte_at_a_time)):
+            await writer.stream.send_all(one_byte_at_a_time[position : position + 1])
+            await wait_all_tasks_blocked()
+        assert (await writer.receive()).topics == []
+
+
+@BOTH_WAYS
+async def test_a_peer_that_does_not_read_gets_its_answers_when_it_does(native, monkeypatch, autojump_clock):
+    monkeypatch.setattr("kbroker.broker.Readiness", partial(Readiness, native=native))
+    async with running({"kbroker.durability": "relaxed"}) as node:
+        await node.create("topic")
+        client = node.connect(send_buffer=4096)
+        await produce(client, "topic", batch(b"y" * 8000))
+        for _ in range(100):
+            await client.send(fetch_request("topic"), 12)
+            await wait_all_tasks_blocked()
+        got = [(await client.receive()).responses[0].partitions[0] for _ in range(100)]
+        assert all(values(row) == [b"y" * 8000] for row in got)
