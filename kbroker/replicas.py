@@ -11,6 +11,8 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
+import trio
+
 from kbroker_storage import Entry, Log, LogConfig, Removal, StorageError
 from kbroker_storage.deletion import deleted_name, rename_away
 from kbroker_wire import ErrorCode
@@ -32,6 +34,7 @@ METADATA_FOLDER = "__cluster_metadata-0"
 # What may lie in the page cache unsynced, all partitions together, before the flusher starts a round: a restart after
 # a crash scans at most about this much.
 NEVER = 2**63 - 1  # flush.ms, as Kafka writes that there is no such limit
+COMPLAIN_EVERY_S = 10  # about a disk that is full or broken
 MAX_UNSYNCED_BYTES = 256 * 1024 * 1024
 # Folders that may be removed or renamed have names of Kafka's making; a data folder may hold other people's, too.
 BEING_DELETED = re.compile(r"\.[0-9a-f]{32}-delete\Z")
@@ -57,6 +60,7 @@ class Replicas:
         self._clean = folder.clean
         self._in_the_way: set[str] = set()  # folders of topics that are gone, which could not be renamed
         self._flush: Callable[[], object] = lambda: None
+        self._silent_until = 0.0  # Trio's clock
 
     def __iter__(self) -> Iterator[Partition]:
         for topic in self.by_name.values():
@@ -150,6 +154,13 @@ class Replicas:
             self._rounds.due_within(partition, topic.flush_ms / 1000)
         if self.unsynced_bytes > MAX_UNSYNCED_BYTES:
             self._flush()
+
+    def complain(self, partition: Partition, error: Exception) -> None:
+        """Tell the operator that appends fail; clients hear it each time, the log once in a while."""
+        now = trio.current_time()
+        if now >= self._silent_until:
+            self._silent_until = now + COMPLAIN_EVERY_S
+            log.error("%s takes no records: %s (said at most every %d s)", partition.directory, error, COMPLAIN_EVERY_S)
 
     def open_log(self, partition: Partition) -> Log:
         key, path = (partition.name, partition.index), self._path(partition)

@@ -20,7 +20,7 @@ Other than Kafka's defaults (change with --set key=value):
 {overrides}
 
 Clients behind NAT, in a container or on another machine need an address that reaches this one:
-  --listeners PLAINTEXT://0.0.0.0:9092 --set advertised.listeners=PLAINTEXT://my.host.name:9092
+  --listeners PLAINTEXT://0.0.0.0:{port} --set advertised.listeners=PLAINTEXT://my.host.name:{port}
 Stop with Ctrl-C.
 """
 
@@ -35,4 +35,6 @@ def welcome(addresses: Sequence[str], data_dir: str | None, overrides: Mapping[s
     width = max(map(len, overrides), default=0)
     lines = [f"  {name:<{width}} = {value}" for name, value in overrides.items()]
     data = "in memory only: gone when this process ends" if data_dir is None else data_dir
-    return _SCREEN.format(address=addresses[0], data=data, overrides="\n".join(lines) or "  none")
+    port = addresses[0].rpartition(":")[2]
+    listed = "\n".join(lines) or "  none"
+    return _SCREEN.format(address=addresses[0], port=port, data=data, overrides=listed)

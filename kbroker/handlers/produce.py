@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from ..partition import Partition
 
 ALL = -1  # acks: every in-sync replica
+OWN_SYNC_S = 5.0  # the request's timeout is for other replicas: our own disk has at least this long
 
 
 async def handle(request: ProduceRequest, call: Call, broker: Broker) -> Answer:
@@ -50,7 +51,7 @@ def handle_run(run: Sequence[tuple[ProduceRequest, Call]], broker: Broker) -> li
     writes: dict[Partition, list[Write]] = {}
     produces = [Produce(request, call, broker, now_ms, writes) for request, call in run]
     for partition, wanted in writes.items():
-        _append(partition, wanted, now_ms)
+        _append(partition, wanted, now_ms, broker)
     return [produce.answer() for produce in produces]
 
 
@@ -63,7 +64,7 @@ class Write:
         self.entry, self.frame, self.produce, self.row = entry, frame, produce, row
 
 
-def _append(partition: Partition, writes: list[Write], now_ms: int) -> None:
+def _append(partition: Partition, writes: list[Write], now_ms: int, broker: Broker) -> None:
     """Append what a run brings for one partition: at once if no producer's sequence is involved, else one by one."""
     if len(writes) > 1 and all(write.entry.producer_id < 0 for write in writes):
         try:
@@ -81,6 +82,8 @@ def _append(partition: Partition, writes: list[Write], now_ms: int) -> None:
         try:
             appended = partition.append(((write.entry, write.frame),), now_ms, Origin.CLIENT)
         except (StorageError, OSError) as error:
+            if code_of(error) == ErrorCode.KAFKA_STORAGE_ERROR:
+                broker.replicas.complain(partition, error)
             write.produce.refused(write.row, partition, error)
             continue
         if appended.duplicate:
@@ -204,7 +207,10 @@ class Produce:
                 return CloseConnection(f"a produce with acks=0 failed: {self.failed}")
             return None
         if self.unsafe:
-            return ParkedProduce(response, self.unsafe, self._request.timeout_ms / 1000)
+            timeout_s = self._request.timeout_ms / 1000
+            if all(len(partition.isr) == 1 for partition in self.unsafe):
+                timeout_s = max(timeout_s, OWN_SYNC_S)
+            return ParkedProduce(response, self.unsafe, timeout_s)
         return response
 
 

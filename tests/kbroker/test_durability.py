@@ -557,3 +557,22 @@ async def test_a_log_that_can_not_be_opened_for_want_of_a_descriptor_is_opened_l
         files.fail("open", number=errno.EMFILE)
         assert (await fetch(client, "topic")).error_code == ErrorCode.KAFKA_STORAGE_ERROR
         assert values(await fetch(client, "topic")) == [b"kept"]
+
+
+@linux_only
+async def test_a_full_disk_is_told_to_clients_each_time_and_to_the_log_once_in_a_while(
+    tmp_path, caplog, autojump_clock
+):
+    disk = Disk()
+    async with running({"log.dirs": str(tmp_path / "data")}, disk_env(disk.calls)) as node:
+        await node.create("topic")
+        client = node.connect()
+        await produce(client, "topic", batch(b"fits"))
+        disk.write_fails_after = 0
+        for _ in range(3):
+            assert (await produce(client, "topic", batch())).error_code == ErrorCode.KAFKA_STORAGE_ERROR
+        said = [each for each in caplog.messages if "takes no records" in each]
+        assert len(said) == 1
+        assert "No space left on device" in said[0]
+        disk.write_fails_after = None  # space is back: no restart is needed
+        assert (await produce(client, "topic", batch(b"again"))).base_offset == 1
