@@ -29,6 +29,7 @@ from .controller.core import Defaults
 from .controller.service import Controller
 from .durability import SyncRounds
 from .env import Env
+from .errors import Refusal
 from .features import METADATA_VERSION, SUPPORTED
 from .fetching import Fetches
 from .folder import DataFolder, Offsets
@@ -296,7 +297,10 @@ async def _live(broker: Broker, doors: list[Door], stop: trio.Event, task_status
         background.start_soon(broker.readiness.run)
         background.start_soon(broker.forget_producers)
         background.start_soon(broker.connections.close_idle)
-        await broker.register([door.endpoint for door in doors])
+        try:
+            await broker.register([door.endpoint for door in doors])
+        except Refusal as refusal:
+            raise StartError(f"the broker can not register itself: {refusal.message}") from None
         async with trio.open_nursery() as connections:
             async with trio.open_nursery() as accepting:
                 _start_accepting(broker, doors, connections, accepting)

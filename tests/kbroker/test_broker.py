@@ -41,6 +41,7 @@ from kbroker_wire.messages.create_topics import CreateTopicsResponse
 from kbroker_wire.messages.describe_configs import DescribeConfigsRequest, DescribeConfigsResource
 from kbroker_wire.messages.init_producer_id import InitProducerIdRequest
 from kbroker_wire.messages.metadata import MetadataRequest
+from storage_faults import FaultyFiles
 
 VERSIONS = ApiVersionsRequest(client_software_name="test", client_software_version="1")
 NEW_PRODUCER = InitProducerIdRequest(transactional_id=None, transaction_timeout_ms=0)
@@ -181,6 +182,19 @@ async def test_a_folder_of_a_newer_format_is_said():
     text = env.files.read("/data/meta.properties").replace(b"version=1", b"version=2")
     env.files.replace("/data/meta.properties", text, sync=True)
     assert "format version 2" in await start(env)
+
+
+async def test_a_metadata_log_that_can_not_be_written_is_said():
+    files = FaultyFiles()
+    async with running(env=in_memory(files=files)):
+        pass
+    files.fail("append")
+    with pytest.RaisesGroup(
+        pytest.RaisesExc(StartError, match="metadata log can not be written"), flatten_subgroups=True
+    ):
+        await run(settings(), in_memory(files=files), trio.Event())
+    async with running(env=in_memory(files=files)):
+        pass
 
 
 async def test_a_metadata_log_that_a_newer_version_wrote_is_said():
