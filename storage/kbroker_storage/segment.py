@@ -25,6 +25,7 @@ from .naming import LOG, file_name
 from .store import Store
 
 RECENT_FRAMES: Final = 512  # most frames in the table of the newest: 4 KiB
+READERS: Final = 16  # of old data in one segment, whose next position is remembered
 LONG_WALK_FRAMES: Final = 4096  # a look-up that walks so far has been given an index with entries missing
 PROBE_FRAMES: Final = 1024  # so far behind its last entry a time index is checked for having been cut ...
 OPENING_PROBE_FRAMES: Final = 64  # ... and so far when the active segment of a cleanly closed log is opened
@@ -62,6 +63,7 @@ class Segment:
     """
 
     __slots__ = (
+        "_behind",
         "_home",
         "_indexed",
         "_indexes",
@@ -106,6 +108,7 @@ class Segment:
         self._newest_offset = base
         self._lasts = array("I")  # the newest frames' last offsets, relative to the base ...
         self._starts = array("I")  # ... their positions ...
+        self._behind: dict[int, int] = {}  # offset -> position of the frame behind one that was located
         self._recent_from = 0  # ... and the relative offset that they cover the segment from
 
     @classmethod
@@ -231,11 +234,24 @@ class Segment:
         return start, (self._starts[at + 1] if at + 1 < count else self.store.size) - start
 
     def _locate_by_index(self, offset: int) -> tuple[int, int]:
+        position = self._behind.pop(offset, None)
+        if position is not None and position + self._home.format.header_bytes <= self.size:
+            with suppress(Corrupt):  # then the index knows better
+                entry = self.store.entry(position)
+                if entry.base_offset == offset and position + entry.size <= self.size:
+                    return self._found(position, entry)
         try:
             return self._walk_to(offset)
         except (Corrupt, EOFError, FileNotFoundError):
             self.rebuild()
             return self._walk_to(offset)
+
+    def _found(self, position: int, entry: Entry) -> tuple[int, int]:
+        """Remember where the frame behind this one begins: a reader that goes on asks for it next."""
+        if len(self._behind) >= READERS:
+            del self._behind[next(iter(self._behind))]
+        self._behind[entry.last_offset + 1] = position + entry.size
+        return position, entry.size
 
     def _walk_to(self, offset: int) -> tuple[int, int]:
         """Raises Corrupt if what the index points at is not the frame it names."""
@@ -247,7 +263,7 @@ class Segment:
             if not walked and found is not None and entry.last_offset - self.base != found[0]:
                 raise Corrupt(f"{self._path}: index entry {found} is wrong")
             if entry.last_offset >= offset:
-                return position, entry.size
+                return self._found(position, entry)
             if walked == LONG_WALK_FRAMES and not self._rebuilt:
                 raise Corrupt(f"{self._path}: the index lacks entries behind {start}")
         return self.store.size, 0
@@ -450,6 +466,7 @@ class Segment:
 
     def _cut(self, position: int) -> None:
         """Cut the file, such that bytes which a reader has leased are never replaced by others under its hands."""
+        self._behind.clear()
         file = self.store.file
         if position or not file.leased():
             self.sealed = self.sealed or file.leased()

@@ -47,6 +47,28 @@ def test_every_offset_is_located_by_table_or_index(segment, count):
     assert segment.locate(segment.end) == closed.locate(segment.end) == (segment.size, 0)
 
 
+def test_a_reader_that_goes_on_needs_no_index(segment, monkeypatch):
+    add(segment, 40, records_each=3)
+    segment.save()
+    size = segment.size // 40
+    closed = Segment(segment._home, segment.base, 300, 0, size=segment.size, end=segment.end)
+    assert closed.locate(131) == (10 * size, size)
+    monkeypatch.setattr(Segment, "_walk_to", lambda self, offset: pytest.fail(f"offset {offset} was looked for"))
+    for frame in range(11, 40):
+        assert closed.locate(100 + 3 * frame) == (frame * size, size)
+
+
+def test_what_is_cut_away_is_not_remembered(segment):
+    add(segment, 600)
+    size = segment.size // 600
+    assert segment.locate(110) == (10 * size, size)  # remembers where 111 is
+    segment.truncate(111)
+    for _ in range(600):
+        add(segment, size=25)
+    position, larger = segment.locate(111)
+    assert (position, larger) == (11 * size, (segment.size - 11 * size) // 600)
+
+
 def test_the_table_of_the_newest_frames_is_bounded(segment):
     add(segment, RECENT_FRAMES * 5)
     assert len(segment._lasts) <= RECENT_FRAMES
