@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 from kbroker_wire.schema import Message
@@ -9,7 +10,7 @@ from kbroker_wire.schema import Message
 from .errors import CloseConnection
 
 
-class Parked:
+class Parked(ABC):
     """A request that waits for something: durability, replication, new records, other members.
 
     deadline   Trio's clock, seconds; when it passes, the answer is whatever `answer` says then
@@ -31,11 +32,11 @@ class Parked:
             if self.on_ready is not None:
                 self.on_ready()
 
+    @abstractmethod
     def answer(self) -> Message:
         """The response; called once, when `ready` is set or the deadline has passed."""
-        raise NotImplementedError  # pragma: no cover
 
-    def drop(self) -> None:
+    def drop(self) -> None:  # noqa: B027  # an answer that is there already stands on no list
         """Forget it: take it off every list it stands on. Called once after `answer`, or instead of it."""
 
 
