@@ -41,11 +41,15 @@ def test_full_sync_asks_the_drive(fd):
 
 
 @pytest.mark.parametrize("number", [errno.ENOTSUP, errno.EINVAL, errno.ENOTTY])
-def test_full_sync_falls_back_where_the_file_system_does_not_know_it(fd, number):
+def test_full_sync_falls_back_where_the_file_system_does_not_know_it(fd, number, monkeypatch):
+    synced = []
+    monkeypatch.setattr("kbroker_storage.platform_calls.os.fsync", synced.append)
+
     def refuse(*_):
         raise OSError(number, "no")
 
     full_sync(fd, refuse)
+    assert synced == [fd]
 
 
 def test_full_sync_does_not_hide_a_failure(fd):

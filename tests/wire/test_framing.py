@@ -235,3 +235,31 @@ def test_the_limits_may_change_between_frames() -> None:
     buffer.limit = 10
     with pytest.raises(FrameError):
         buffer.take()
+
+
+def test_a_frame_that_is_put_back_is_taken_again() -> None:
+    buffer = FrameBuffer(limit=1000)
+    buffer.feed(framed(b"first", b"", b"third"))
+    taken = []
+    while (frame := buffer.take()) is not None:
+        buffer.untake(frame)
+        again = buffer.take()
+        assert again is not None
+        taken.append(bytes(again))
+    assert taken == [b"first", b"", b"third"]
+    assert buffer.buffered == 0
+
+
+def test_it_is_known_whether_a_frame_could_be_taken() -> None:
+    buffer = FrameBuffer(limit=10)
+    for byte in framed(b"abc")[:-1]:
+        buffer.feed(bytes([byte]))
+        assert not buffer.has_frame()
+    buffer.feed(b"c")
+    assert buffer.has_frame()
+    assert buffer.take() == b"abc"
+    assert not buffer.has_frame()
+    buffer.feed((11).to_bytes(4, "big"))
+    assert buffer.has_frame()  # to be refused when it is taken
+    with pytest.raises(FrameError):
+        buffer.take()
