@@ -1,0 +1,1 @@
+"""Group and transaction coordinators: pure state machines over an internal topic, and the shell around each."""

@@ -1,0 +1,1 @@
+"""Transactions: who produces under a transactional id, and what its transaction touches."""
