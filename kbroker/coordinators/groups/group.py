@@ -48,7 +48,7 @@ class Group(Protocol):
         """An offset commit of this member was accepted: for a classic member it counts as a heartbeat."""
 
     def check_fetch(self, member_id: str | None, member_epoch: int) -> None:
-        """May committed offsets be read like this? Anybody may without a member id and with epoch -1. Raises Refusal."""
+        """May committed offsets be read like this? Without member id and epoch anybody may. Raises Refusal."""
 
     def is_subscribed_to(self, topic: str) -> bool:
         """Whether a member wants this topic; then its committed offsets neither expire nor are they deleted."""
