@@ -41,6 +41,21 @@ DIFFERENCES = {
         "ongoing_txn_producer_id: not here",
         "ongoing_txn_producer_epoch: not here",
     ],
+    # The definitions are older than Kafka 4.4, which added v6 (KIP-1319).
+    "TxnOffsetCommitRequest": [
+        "versions: 0-5 there, 0-6 here",
+        "generation_id_or_member_epoch: not there",
+        "generation_id: not here",
+        "topics.topic_id: not there",
+        "topics.name: versions range(0, 32768) there, range(0, 6) here",
+        "topics.name: ignorable False there, True here",
+    ],
+    "TxnOffsetCommitResponse": [
+        "versions: 0-5 there, 0-6 here",
+        "topics.topic_id: not there",
+        "topics.name: versions range(0, 32768) there, range(0, 6) here",
+        "topics.name: ignorable False there, True here",
+    ],
 }
 # Messages of which kafka-python has no definition, as it does without them. Those of the metadata log are compared with
 # recorded ones (test_metadata_records), the others with kio (test_kio).
