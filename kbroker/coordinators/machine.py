@@ -2,14 +2,13 @@
 
 A machine keeps the state of one partition of an internal topic: all groups, or all transactional ids, that hash to it.
 It has no clock, no files and no Trio. A request is a method that decides, applies what it decided to the state at once,
-and returns a `Step`: records, replies, and when to be called again. Its shell appends the records and holds each reply
-until the records are committed; the next request does not wait for that. If the records can not be written, the
-shell drops the machine with all its state, and makes another by replaying the partition.
+and returns a `Step`: records and replies. Its shell appends the records, and holds each reply until everything that the
+partition holds by then is committed; the next request does not wait for that. If the records can not be written, the
+shell refuses everyone who waits, drops the machine with all its state, and makes another by replaying the partition.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -60,15 +59,12 @@ class Step:
                later step, exactly once
     records    to append to the partition, as one batch and in this order; the machine's state has them already
     replies    answers to requests that waited
-    committed  the answers tell state that must not be taken back (a committed offset): they are held until everything
-               that the partition holds is committed. Always so when there are records.
     producer   (id, epoch) of the transactional producer whose open transaction the records belong to
     """
 
     response: Message | None = None
     records: list[Record] = field(default_factory=list)
     replies: list[Reply] = field(default_factory=list)
-    committed: bool = False
     producer: tuple[int, int] | None = None
 
 
@@ -96,6 +92,3 @@ class Machine(Protocol):
 
     def loaded(self, now: Now) -> Step:
         """Everything is replayed: check it, start timers. No response."""
-
-    def resign(self) -> Iterable[Reply]:
-        """The machine is dropped: NOT_COORDINATOR for everyone who waits. Nothing is called after it."""
