@@ -57,8 +57,8 @@ DIFFERENCES = {
         "topics.name: ignorable False there, True here",
     ],
 }
-# Messages of which kafka-python has no definition, as it does without them. Those of the metadata log are compared with
-# recorded ones (test_metadata_records), the others with kio (test_kio).
+# Messages of which kafka-python has no definition. Those that brokers keep in logs of their own are compared with recorded
+# ones (test_metadata_records, test_coordinator_records), the others with kio (test_kio).
 WITHOUT_DEFINITION = re.compile(
     r"kbroker_wire\.messages\.((metadata|raft|group|transaction)_records|consumer_group_(describe|heartbeat))"
 )
