@@ -34,6 +34,7 @@ NOT_RECORDED = {  # no client used them in its session
     "OffsetForLeaderEpoch",
     "WriteTxnMarkers",
 }
+WITHOUT_ANSWER = {"DescribeLogDirs"}  # the session ended before it came
 
 
 class Frame(NamedTuple):
@@ -102,4 +103,5 @@ def test_the_recordings_hold_requests_and_responses_of_nearly_every_api() -> Non
         for version in versions:
             assert version in request.versions, (request, version)
             directions = {frame.direction for frame in frames() if (frame.key, frame.version) == (key, version)}
-            assert directions == {"request", "response"}, (response, version)
+            answered = API_NAMES[key] not in WITHOUT_ANSWER
+            assert directions == {"request", "response"} if answered else {"request"}, (response, version)
