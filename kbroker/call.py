@@ -51,12 +51,16 @@ class Call:
     version    of the API
     listener   name of the listener it came through
     told       (host, port) that this client is to use for this broker
+    host       where the client is, as Kafka writes it: "/127.0.0.1"
     """
 
-    __slots__ = ("api_version", "client_id", "listener", "told")
+    __slots__ = ("api_version", "client_id", "host", "listener", "told")
 
-    def __init__(self, version: int, client_id: str | None, listener: str, told: tuple[str, int]) -> None:
+    def __init__(
+        self, version: int, client_id: str | None, listener: str, told: tuple[str, int], host: str = "/"
+    ) -> None:
         self.api_version = version
         self.client_id = client_id
         self.listener = listener
         self.told = told
+        self.host = host

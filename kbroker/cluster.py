@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv6Address
 from typing import TYPE_CHECKING, NamedTuple
 
 from kbroker_wire import ErrorCode
@@ -37,6 +38,15 @@ def nodes(broker: Broker, call: Call, *, fenced: bool = False) -> list[Node]:
         if address is not None:
             found.append(Node(each.id, *address, each.rack, each.fenced))
     return found
+
+
+def java_address(address: str) -> str:
+    """An IP address as Java's InetAddress prints it, which is how Kafka shows where a client is: "/127.0.0.1",
+    "/0:0:0:0:0:0:0:1"."""
+    if ":" not in address:
+        return "/" + address
+    groups = IPv6Address(address.partition("%")[0]).exploded.split(":")
+    return "/" + ":".join(group.lstrip("0") or "0" for group in groups)
 
 
 def leader_error(image: Image, partition: PartitionImage) -> ErrorCode:

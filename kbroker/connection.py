@@ -26,6 +26,7 @@ from kbroker_wire.schema import Message
 
 from .apis import API_VERSIONS, PRODUCE, Served
 from .call import Answer, Call, Parked
+from .cluster import java_address
 from .errors import CloseConnection, code_of
 from .handlers.api_versions import unknown_version
 from .handlers.produce import handle_run
@@ -96,6 +97,7 @@ class Connection:
         "_counted",
         "_draining",
         "_error",
+        "_host",
         "_idle",
         "_listener",
         "_out",
@@ -144,6 +146,7 @@ class Connection:
         self._draining = False
         self._idle = False  # nothing is owed to the peer: all there is to do is to wait for its next request
         self.peer = peer
+        self._host = java_address(peer)
         self._new_turn()
 
     @property
@@ -264,7 +267,8 @@ class Connection:
             raise CloseConnection(f"a {served.name} of {len(frame)} bytes; {LARGEST_PLAIN_REQUEST} are allowed")
         header, position = decode_request_header(frame)
         message = served.request.decode(frame, version, position)
-        return Request(served, message, Call(version, header.client_id, self._listener, self._told), correlation_id)
+        call = Call(version, header.client_id, self._listener, self._told, self._host)
+        return Request(served, message, call, correlation_id)
 
     async def _request(self, frame: memoryview) -> None:
         """Serve one request of any kind but Produce."""

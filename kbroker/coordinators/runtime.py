@@ -1,0 +1,416 @@
+"""The shell around the coordinators' machines: it gives each request its turn, writes records, delivers answers.
+
+One `Shell` for each partition of the internal topic that this broker leads. State is rebuilt by replaying the
+partition; who asks before that is done waits for it. What a machine decides is appended at once and the next request
+goes on from there; answers are held until everything that is appended by then is committed (the partition's high
+watermark). If an append or a sync fails, everyone who waits is refused with NOT_COORDINATOR, and the state is dropped
+and read anew: what was never committed is then as if it had never been asked for.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from math import inf
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+import trio
+
+from kbroker_storage import Origin, StorageError
+from kbroker_wire import ErrorCode
+from kbroker_wire.messages.coordinator_records import encode_record
+from kbroker_wire.record_building import build_batch
+from kbroker_wire.records import NO_PRODUCER_EPOCH, NO_PRODUCER_ID, Record
+from kbroker_wire.schema import Message
+
+from ..batches import KAFKA_BATCHES
+from ..call import Parked
+from ..errors import Refusal
+from .loading import replay
+from .machine import Machine, Now, Reply, Step
+
+if TYPE_CHECKING:
+    from ..env import Env
+    from ..metadata.image import Delta, Image
+    from ..partition import Partition
+    from ..replicas import Replicas
+
+log = logging.getLogger(__name__)
+
+M = TypeVar("M", bound=Machine)
+Operation = Callable[[M, "Request", Now], Step]
+Refused = Callable[[ErrorCode, str | None], Message]
+
+RELOAD_AFTER_S = 1.0  # a partition whose write failed: a disk that is full now is so for a while
+KNOWN_KEYS = 10_000  # whose partition is remembered; computing it anew costs a few microseconds
+
+
+class Request(Parked):
+    """One request to a machine, from its arrival to its answer; the machine knows it as its ticket."""
+
+    __slots__ = ("dropped", "refused", "response")
+
+    def __init__(self, refused: Refused) -> None:
+        super().__init__(inf)
+        self.refused = refused
+        self.response: Message | None = None
+        self.dropped = False
+
+    def succeed(self, response: Message) -> None:
+        self.response = response
+        self.resolve()
+
+    def fail(self, code: ErrorCode, message: str | None = None) -> None:
+        self.succeed(self.refused(code, message))
+
+    def answer(self) -> Message:
+        assert self.response is not None, "answered before its time"
+        return self.response
+
+    def drop(self) -> None:
+        """The peer is gone, or has its answer. What it asked for still happens, if a machine has it already."""
+        self.dropped = True
+
+
+class Several(Parked):
+    """Requests that were made as one, to be answered as one."""
+
+    __slots__ = ("_combine", "_parts", "_waiting")
+
+    def __init__(self, parts: Sequence[Message | Request], combine: Callable[[list[Message]], Message]) -> None:
+        super().__init__(inf)
+        self._parts, self._combine = parts, combine
+        self._waiting = 0
+        for part in parts:
+            if isinstance(part, Request) and not part.ready:
+                self._waiting += 1
+                part.on_ready = self._one_less
+
+    def _one_less(self) -> None:
+        self._waiting -= 1
+        if not self._waiting:
+            self.resolve()
+
+    def answer(self) -> Message:
+        return self._combine([part.answer() if isinstance(part, Request) else part for part in self._parts])
+
+    def drop(self) -> None:
+        for part in self._parts:
+            if isinstance(part, Request):
+                part.drop()
+
+
+class Shell(Generic[M]):
+    """One partition's machine (a `Waiter` of the partition).
+
+    loaded   the machine has the partition's state; before, requests are put aside
+    gone     this broker coordinates the partition no longer, or can not
+    """
+
+    def __init__(self, coordinator: Coordinator[M], partition: Partition) -> None:
+        self._coordinator, self.partition = coordinator, partition
+        self._epoch = partition.leader_epoch
+        self.machine = coordinator.new_machine(partition)
+        self.loaded = self.gone = False
+        self._early: list[tuple[Operation[M], Request]] = []
+        self._open: dict[Request, None] = {}  # what the machine or `_held` will answer
+        self._held: deque[tuple[int, Step]] = deque()  # until the high watermark reaches the number
+
+    @property
+    def is_asked(self) -> bool:
+        """Somebody waits for it to be loaded."""
+        return bool(self._early)
+
+    def perform(self, operation: Operation[M], refused: Refused) -> Message | Request:
+        if self.gone or self.partition.failure is not None:
+            return refused(ErrorCode.NOT_COORDINATOR, None)
+        request = Request(refused)
+        if not self.loaded:
+            self._early.append((operation, request))
+            return request
+        return self._perform(operation, request)
+
+    def _perform(self, operation: Operation[M], request: Request) -> Message | Request:
+        try:
+            step = operation(self.machine, request, self._coordinator.now())
+        except Refusal as refusal:
+            return request.refused(refusal.code, refusal.message)
+        self._open[request] = None
+        if step.response is not None:
+            step.replies.append(Reply(request, step.response))
+        self.carry_out(step)
+        return request if request.response is None else request.response
+
+    def carry_out(self, step: Step) -> None:
+        """Write what a step says, then deliver its answers when everything that is written is committed."""
+        if step.records:
+            try:
+                self._append(step)
+            except (StorageError, OSError, ValueError) as error:
+                self._fail(error)
+                return
+        partition = self.partition
+        opened = partition.opened
+        end = 0 if opened is None else opened.end
+        if end <= partition.high_watermark:
+            self._deliver(step)
+        elif step.replies or step.records:
+            self._held.append((end, step))
+            partition.waiters[self] = None
+        deadline = self.machine.deadline
+        if deadline is not None:
+            self._coordinator.due(deadline)
+
+    def _append(self, step: Step) -> None:
+        now_ms = self._coordinator.now().ms
+        producer_id, producer_epoch = step.producer or (NO_PRODUCER_ID, NO_PRODUCER_EPOCH)
+        batch = build_batch(
+            [Record(-1, now_ms, *encode_record(key, value)) for key, value in step.records],
+            codec=self._coordinator.codec,
+            producer_id=producer_id,
+            producer_epoch=producer_epoch,
+            transactional=step.producer is not None,
+        )
+        frame = memoryview(bytearray(batch))
+        self.partition.append(((KAFKA_BATCHES.scan(frame), frame),), now_ms, Origin.COORDINATOR)
+
+    def _deliver(self, step: Step) -> None:
+        for ticket, response in step.replies:
+            assert isinstance(ticket, Request)
+            del self._open[ticket]  # KeyError: answered twice
+            ticket.succeed(response)
+        self._coordinator.committed(self, step)
+
+    def progressed(self, partition: Partition) -> None:
+        if not self.is_coordinator():
+            self.resign()
+            return
+        held = self._held
+        while held and held[0][0] <= partition.high_watermark:
+            self._deliver(held.popleft()[1])
+        if not held:
+            partition.waiters.pop(self, None)
+
+    def is_coordinator(self) -> bool:
+        partition = self.partition
+        return (
+            partition.failure is None
+            and not partition.deleted
+            and partition.is_leader
+            and partition.leader_epoch == self._epoch
+        )
+
+    def tick(self, now: Now) -> None:
+        deadline = self.machine.deadline
+        if self.loaded and deadline is not None and deadline <= now.s:
+            self.carry_out(self.machine.tick(now))
+
+    # -- the beginning and the end ---------------------------------------------------------------------------------
+
+    async def load(self, env: Env) -> None:
+        """Replay the partition, then serve who came too early."""
+        try:
+            await replay(self.machine, self.partition.log, env)
+        except (StorageError, OSError):
+            log.exception("%s can not be read: what it coordinates has no coordinator", self.partition)
+            self.resign()
+            return
+        if self.gone:
+            return
+        self.loaded = True
+        self.carry_out(self.machine.loaded(self._coordinator.now()))
+        early, self._early = self._early, []
+        for operation, request in early:
+            if request.dropped:
+                continue
+            if not self.loaded:  # the one before it failed
+                self._early.append((operation, request))
+                continue
+            answer = self._perform(operation, request)
+            if answer is not request:
+                assert isinstance(answer, Message)
+                request.succeed(answer)
+
+    def _fail(self, error: Exception) -> None:
+        """What the machine decided could not be written: its state is no longer the partition's."""
+        log.error("%s could not be written: %s; it is loaded anew", self.partition, error)
+        self._refuse_all()
+        self.loaded = False
+        self.machine = self._coordinator.new_machine(self.partition)
+        self._coordinator.load_again(self)
+
+    def resign(self) -> None:
+        """This broker does not coordinate the partition any more."""
+        self.gone, self.loaded = True, False
+        self._refuse_all()
+
+    def _refuse_all(self) -> None:
+        self._held.clear()
+        self.partition.waiters.pop(self, None)
+        waiting = [*self._open, *(request for _, request in self._early)]
+        self._open, self._early = {}, []
+        for request in waiting:
+            request.fail(ErrorCode.NOT_COORDINATOR)
+
+
+class Coordinator(Generic[M]):
+    """All machines of one kind on this broker; `run` is its task."""
+
+    def __init__(self, env: Env, replicas: Replicas, topic: str, codec: int = 0) -> None:
+        """`topic` is the internal topic that holds the state, `codec` compresses the batches that are written to it."""
+        self._env, self._replicas, self._topic = env, replicas, topic
+        self.codec = codec
+        self._topic_id: bytes | None = None
+        self._known: dict[str, int] = {}  # partition of each key
+        self.shells: dict[int, Shell[M]] = {}
+        self._unloaded: dict[Shell[M], float] = {}  # not to be loaded before that time
+        self._load = trio.Event()
+        self._all_loaded = trio.Event()
+        self._all_loaded.set()
+        self._next = inf  # when the first machine wants its tick
+        self._due = trio.Event()
+
+    def new_machine(self, partition: Partition) -> M:
+        raise NotImplementedError
+
+    def committed(self, shell: Shell[M], step: Step) -> None:
+        """A step's records are committed and its answers delivered; for what else it asks for."""
+
+    def now(self) -> Now:
+        return Now(trio.current_time(), self._env.now_ms())
+
+    # -- requests --------------------------------------------------------------------------------------------------
+
+    def partition_of(self, key: str) -> int | None:
+        """The partition that holds this group or transactional id; None while there is no topic."""
+        index = self._known.get(key)
+        if index is None:
+            topic = self._replicas.by_name.get(self._topic)
+            if topic is None:
+                return None
+            if len(self._known) >= KNOWN_KEYS:
+                self._known.clear()
+            index = self._known[key] = partition_of(key, len(topic.partitions))
+        return index
+
+    def shell(self, key: str) -> Shell[M] | None:
+        index = self.partition_of(key)
+        return None if index is None else self.shells.get(index)
+
+    def perform(self, key: str, operation: Operation[M], refused: Refused) -> Message | Request:
+        """Ask the machine that has `key`. Refusals, also that this broker is not the coordinator, go to `refused`."""
+        shell = self.shell(key)
+        if shell is None:
+            return refused(ErrorCode.NOT_COORDINATOR, None)
+        return shell.perform(operation, refused)
+
+    def perform_each(
+        self,
+        requests: Sequence[tuple[str, Operation[M], Refused]],
+        combine: Callable[[list[Message]], Message],
+    ) -> Message | Several:
+        """Several requests as one: `combine` makes the answer of theirs, which are in the order of `requests`."""
+        answers = [self.perform(*request) for request in requests]
+        ready = [answer for answer in answers if isinstance(answer, Message)]
+        return combine(ready) if len(ready) == len(answers) else Several(answers, combine)
+
+    async def machines(self) -> list[M]:
+        """All of them, when they are loaded: for what lists everything."""
+        await self._all_loaded.wait()
+        return [shell.machine for shell in self.shells.values() if shell.loaded]
+
+    # -- following the metadata ------------------------------------------------------------------------------------
+
+    def publish(self, image: Image, delta: Delta) -> None:
+        """Take up and lay down partitions as the cluster's metadata says."""
+        topic_id = image.topic_ids.get(self._topic)
+        if topic_id == self._topic_id and topic_id not in delta.topics:
+            return
+        if topic_id != self._topic_id:
+            for shell in self.shells.values():
+                shell.resign()
+            self.shells.clear()
+            self._topic_id = topic_id
+        self._known.clear()
+        for partition in () if topic_id is None else self._replicas.by_id[topic_id].partitions:
+            self._follow(partition)
+        self._loads()
+
+    def _follow(self, partition: Partition) -> None:
+        shell = self.shells.get(partition.index)
+        if shell is not None and not shell.is_coordinator():
+            shell.resign()
+            del self.shells[partition.index]
+            shell = None
+        if shell is None and partition.is_leader:
+            shell = self.shells[partition.index] = Shell(self, partition)
+            self._unloaded[shell] = -inf
+
+    def _loads(self) -> None:
+        if self._unloaded:
+            if self._all_loaded.is_set():
+                self._all_loaded = trio.Event()
+            self._load.set()
+
+    def load_again(self, shell: Shell[M]) -> None:
+        self._unloaded[shell] = trio.current_time() + RELOAD_AFTER_S
+        self._loads()
+
+    # -- running ---------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._keep_loading)
+            nursery.start_soon(self._keep_time)
+
+    async def _keep_loading(self) -> None:
+        """One partition after the other, those that somebody waits for first."""
+        while True:
+            if not self._unloaded:
+                self._all_loaded.set()
+                self._load = trio.Event()
+                await self._load.wait()
+            now = trio.current_time()
+            shell = min(self._unloaded, key=lambda each: (self._unloaded[each] > now, not each.is_asked))
+            if self._unloaded[shell] > now:
+                await trio.sleep_until(min(self._unloaded.values()))
+                continue
+            del self._unloaded[shell]
+            if not shell.gone:
+                await shell.load(self._env)
+
+    def due(self, deadline: float) -> None:
+        """A machine wants its tick at `deadline`."""
+        if deadline < self._next:
+            self._next = deadline
+            self._due.set()
+
+    async def _keep_time(self) -> None:
+        while True:
+            self._due = trio.Event()
+            self._next = min(self._deadlines(), default=inf)
+            with trio.move_on_at(self._next):
+                await self._due.wait()
+            now = self.now()
+            if self._next <= now.s:
+                for shell in list(self.shells.values()):
+                    shell.tick(now)
+
+    def _deadlines(self) -> Iterator[float]:
+        for shell in self.shells.values():
+            deadline = shell.machine.deadline if shell.loaded else None
+            if deadline is not None:
+                yield deadline
+
+
+def partition_of(key: str, partitions: int) -> int:
+    """Which of so many partitions Kafka's clients and brokers look for `key` in: Java's String.hashCode, made positive
+    as its `Utils.abs` does."""
+    code = 0
+    units = key.encode("utf-16-be", "surrogatepass")
+    for at in range(0, len(units), 2):
+        code = (31 * code + (units[at] << 8 | units[at + 1])) & 0xFFFFFFFF
+    if code >= 1 << 31:
+        code = (1 << 32) - code
+    return (0 if code == 1 << 31 else code) % partitions
