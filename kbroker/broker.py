@@ -292,6 +292,7 @@ async def run(
 async def _live(broker: Broker, doors: list[Door], stop: trio.Event, task_status: trio.TaskStatus[Broker]) -> None:
     async with trio.open_nursery() as background:
         background.start_soon(broker.rounds.run)
+        background.start_soon(broker.replicas.write_back.run)
         background.start_soon(broker.controller.run)
         background.start_soon(broker.housekeeping)
         background.start_soon(broker.readiness.run)

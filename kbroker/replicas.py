@@ -25,6 +25,7 @@ from .errors import Refusal
 from .folder import DataFolder, Key, Offsets
 from .metadata.image import TOPIC_RESOURCE, Delta, Image, TopicImage
 from .partition import Partition
+from .write_back import WriteBack
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +57,7 @@ class Replicas:
         self.by_name: dict[str, Topic] = {}
         self.by_id: dict[bytes, Topic] = {}
         self.unsynced_bytes = 0
+        self.write_back = WriteBack(env)
         self._env, self._config, self._folder, self._rounds = env, config, folder, rounds
         self._clean = folder.clean
         self._in_the_way: set[str] = set()  # folders of topics that are gone, which could not be renamed
@@ -145,13 +147,17 @@ class Replicas:
         self._folder.write_partition_metadata(partition.directory, partition.topic_id)
 
     def written(self, partition: Partition, frames: Sequence[tuple[Entry, memoryview]]) -> None:
+        nbytes = 0
         for entry, _ in frames:
-            self.unsynced_bytes += entry.size
+            nbytes += entry.size
+        self.unsynced_bytes += nbytes
         opened, topic = partition.log, partition.config
         if partition.waits_for_disk or opened.end - opened.durable_end >= topic.flush_messages:
             self._rounds.due(partition)
-        elif topic.flush_ms != NEVER:
-            self._rounds.due_within(partition, topic.flush_ms / 1000)
+        else:
+            self.write_back.appended(opened, nbytes)
+            if topic.flush_ms != NEVER:
+                self._rounds.due_within(partition, topic.flush_ms / 1000)
         if self.unsynced_bytes > MAX_UNSYNCED_BYTES:
             self._flush()
 

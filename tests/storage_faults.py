@@ -96,6 +96,9 @@ class FaultyLease:
     def sync(self):
         self.files.check("sync")
 
+    def write_back(self):
+        self.inner.write_back()
+
     def fileno(self):
         return self.inner.fileno()
 

@@ -70,6 +70,9 @@ class DiskSlice:
     def sync(self) -> None:
         self._calls.sync_data(self._descriptor.fd)
 
+    def write_back(self) -> None:
+        self._calls.write_back(self._descriptor.fd)
+
     def close(self) -> None:
         if self._open:
             self._open = False

@@ -13,7 +13,7 @@ from .entry import Buffer
 class Lease(Protocol):
     """Holds a file's bytes readable, whatever happens to the file's name meanwhile, until `close`.
 
-    `fileno`, `sync`, `read` and `buffers` may run in another thread; taking and closing a lease may not.
+    `fileno`, `sync`, `write_back`, `read` and `buffers` may run in another thread; taking and closing a lease may not.
     """
 
     def fileno(self) -> int:
@@ -22,6 +22,11 @@ class Lease(Protocol):
 
     def sync(self) -> None:
         """Block until the file's data (and the size that finds it) is on disk. A failure must not be retried."""
+        ...
+
+    def write_back(self) -> None:
+        """Start writing the file's data to disk; block only while the device takes no more. It is not durable by that,
+        and a failure is told by the next `sync`."""
         ...
 
     def close(self) -> None:
@@ -150,6 +155,7 @@ class EmptySlice:
         return -1
 
     def sync(self) -> None: ...
+    def write_back(self) -> None: ...
     def close(self) -> None: ...
     def read(self) -> bytes:
         return b""

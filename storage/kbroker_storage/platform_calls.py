@@ -4,6 +4,7 @@
 replace single fields with `_replace`. Functions on descriptors may run in several threads at once.
 """
 
+import ctypes
 import errno
 import os
 import sys
@@ -14,6 +15,7 @@ from typing import NamedTuple, Protocol
 from .entry import Buffer
 
 IOV_MAX = 1024  # buffers in one writev: POSIX promises 16, Linux and macOS have 1024
+SYNC_FILE_RANGE_WRITE = 2  # Linux <linux/fs.h>: start, and do not wait for the end
 F_FULLFSYNC = 51  # macOS <fcntl.h>
 
 
@@ -26,6 +28,7 @@ class Calls(NamedTuple):
     sync_data: Callable[[int], None]
     sync_directory: Callable[[str], None]
     will_need: Callable[[int, int, int], None]  # (fd, position, nbytes): start reading ahead
+    write_back: Callable[[int], None]  # start writing what is dirty of the file; nothing is durable by that
     try_lock: Callable[[int], bool]
     removes_open_files: bool  # a file that is open somewhere can lose its name (not on Windows)
 
@@ -59,6 +62,30 @@ def will_need(fd: int, position: int, nbytes: int) -> None:
 
 def no_advice(fd: int, position: int, nbytes: int) -> None:
     """The kernel's own read-ahead has to do."""
+
+
+def no_write_back(fd: int) -> None:
+    """The kernel begins when it likes, at the latest at the next sync."""
+
+
+def find_write_back() -> Callable[[int], None]:
+    """Linux's sync_file_range(2), which Python does not wrap; nothing elsewhere.
+
+    It says nothing of durability: no metadata is written, no drive's cache emptied. Failures are the next sync's to
+    tell, which this leaves as they are.
+    """
+    if not sys.platform.startswith("linux"):
+        return no_write_back
+    try:
+        sync_file_range = ctypes.CDLL(None).sync_file_range
+    except (AttributeError, OSError):
+        return no_write_back
+    sync_file_range.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
+
+    def write_back(fd: int) -> None:
+        sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE)  # 0, 0: from the start to the end of the file
+
+    return write_back
 
 
 def full_sync(fd: int, control: Callable[[int, int], object]) -> None:
@@ -122,7 +149,7 @@ else:
 
 
 def portable() -> Calls:
-    """Every second way: seek and transfer under a lock, fsync, no advice, folders not synced."""
+    """Every second way: seek and transfer under a lock, fsync, no advice, no write-back, folders not synced."""
     seeking = threading.Lock()
 
     def write_at(fd: int, buffers: Sequence[Buffer], position: int) -> int:
@@ -140,7 +167,7 @@ def portable() -> Calls:
         buffer[: len(data)] = data
         return len(data)
 
-    return Calls(write_at, read_at, read_into, os.fsync, no_directory_sync, no_advice, try_lock, False)
+    return Calls(write_at, read_at, read_into, os.fsync, no_directory_sync, no_advice, no_write_back, try_lock, False)
 
 
 def native() -> Calls:
@@ -153,6 +180,7 @@ def native() -> Calls:
         sync_data=sync_data,
         sync_directory=no_directory_sync if sys.platform == "win32" else sync_directory,
         will_need=will_need if hasattr(os, "posix_fadvise") else no_advice,
+        write_back=find_write_back(),
         try_lock=try_lock,
         removes_open_files=sys.platform != "win32",
     )

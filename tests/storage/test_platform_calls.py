@@ -3,10 +3,11 @@
 import errno
 import fcntl
 import os
+import sys
 
 import pytest
 
-from kbroker_storage.platform_calls import full_sync, lock_first_byte, native, portable
+from kbroker_storage.platform_calls import find_write_back, full_sync, lock_first_byte, native, no_write_back, portable
 
 
 @pytest.fixture
@@ -26,12 +27,28 @@ def test_writes_and_reads_go_to_their_positions(fd, calls):
     assert calls.read_into(fd, memoryview(buffer)[1:4], 4) == 2
     assert buffer == b".CD..."
     calls.will_need(fd, 0, 6)
+    calls.write_back(fd)
     calls.sync_data(fd)
+    assert calls.read_at(fd, 10, 0) == b"heABCD"
 
 
 @pytest.mark.parametrize("calls", [native(), portable()], ids=["native", "portable"])
 def test_folders_are_synced_or_silently_not(tmp_path, calls):
     calls.sync_directory(str(tmp_path))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere the kernel begins when it likes")
+def test_write_back_is_begun_where_the_platform_can():
+    assert native().write_back is not no_write_back
+    assert portable().write_back is no_write_back
+
+
+def test_without_a_c_library_write_back_is_the_kernels(monkeypatch):
+    def missing(_):
+        raise OSError("no such library")
+
+    monkeypatch.setattr("kbroker_storage.platform_calls.ctypes.CDLL", missing)
+    assert find_write_back() is no_write_back
 
 
 def test_full_sync_asks_the_drive(fd):
