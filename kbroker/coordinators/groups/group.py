@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import Protocol
 
@@ -14,6 +14,10 @@ class GroupType(Enum):
 
     CLASSIC = "classic"
     CONSUMER = "consumer"
+
+
+# (topic's name, its id, partition): raises Refusal if the member may not commit for this partition.
+PartitionCheck = Callable[[str, bytes, int], None]
 
 
 class Group(Protocol):
@@ -37,8 +41,13 @@ class Group(Protocol):
     def is_empty(self) -> bool:
         """It has no members."""
 
-    def check_commit(self, member_id: str, instance_id: str | None, epoch: int, *, transactional: bool) -> None:
+    def check_commit(
+        self, member_id: str, instance_id: str | None, epoch: int, *, transactional: bool
+    ) -> PartitionCheck | None:
         """May this member commit offsets? `epoch` is its generation, or its member epoch (KIP-848).
+
+        None: for any partition. Else each one is to be asked for: a member whose epoch is behind may still commit for
+        what it had at that epoch.
 
         Raises Refusal with the code that Kafka gives in this state (UNKNOWN_MEMBER_ID, ILLEGAL_GENERATION,
         STALE_MEMBER_EPOCH, FENCED_INSTANCE_ID, REBALANCE_IN_PROGRESS ...).
