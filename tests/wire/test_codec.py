@@ -61,6 +61,7 @@ class Everything(Message, versions="0-1", flexible="1+"):
     t: list[bytes] = array(uuid)
     u: Point = struct(Point, "1+", tag=3, default=DEFAULTS)
     v: str = string("1+", tag=0, default="")
+    w: Point | None = struct(Point, "1+", nullable="1+", tag=4, default=DEFAULTS)
 
 
 VALUE = Everything(
@@ -104,6 +105,17 @@ def test_a_tagged_struct_with_nothing_but_unknown_tags_is_not_default() -> None:
     message = Everything.decode(FLEXIBLE, 1)
     message.u = Point(unknown_tags=[(5, b"")])
     assert message.encode(1) == FLEXIBLE[:-1] + bytes.fromhex("01 03 04 00 01 05 00")
+
+
+def test_a_tagged_struct_that_is_none_is_written_as_such_unless_none_is_the_default() -> None:
+    message = Everything.decode(FLEXIBLE, 1)
+    assert message.w == Point()
+    message.w = None
+    assert message.encode(1) == FLEXIBLE[:-1] + bytes.fromhex("01 04 01 00")
+    assert Everything.decode(message.encode(1), 1).w is None
+    message.w = Point(x=6)
+    assert message.encode(1) == FLEXIBLE[:-1] + bytes.fromhex("01 04 03 01 0600")
+    assert Everything.decode(message.encode(1), 1).w == Point(x=6)
 
 
 def test_a_decoded_list_is_its_own() -> None:

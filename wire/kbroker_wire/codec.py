@@ -189,7 +189,11 @@ class _DecoderSource(_Source):
 
     def field(self, field: Field, place: str, path: str) -> None:
         path = f"{path}.{field.name}" if path else field.name
-        self.value(field.kind, field.item, place, self.version in field.nullable, path)
+        nullable = self.version in field.nullable
+        if field.kind == "struct":
+            self.nested(field.item, place, nullable, path, tagged=field.tag is not None)
+        else:
+            self.value(field.kind, field.item, place, nullable, path)
 
     def value(self, kind: str, item: str | Table | None, place: str, nullable: bool, path: str) -> None:
         if kind in FIXED:
@@ -206,13 +210,16 @@ class _DecoderSource(_Source):
             else:
                 self.sized(kind, item, place, path)
 
-    def nested(self, item: str | Table | None, place: str, nullable: bool, path: str) -> None:
+    def nested(self, item: str | Table | None, place: str, nullable: bool, path: str, *, tagged: bool = False) -> None:
+        """Before one that may be None stands an int8, negative for None; in a tagged field a varint, 0 for None."""
         table = table_of(item)
         target = self.name("o")
         if nullable:
-            self.run.append(("n", "b"))
+            self.run.append(("n", "B" if tagged else "b"))
             self.flush()
-            self.line("if n < 0:")
+            if tagged:
+                self.line("if n > 127: n, p = varint(b, p - 1)")
+            self.line("if n == 0:" if tagged else "if n < 0:")
             self.line(f"    {place} = None")
             with self.block("else:"):
                 self.struct(table, target, path)
@@ -353,7 +360,11 @@ class _EncoderSource(_Source):
         self.append = self.name("append")
         self.line(f"{pieces} = []")
         self.line(f"{self.append} = {pieces}.append")
-        self.value(field.kind, field.item, value, self.version in field.nullable)
+        nullable = self.version in field.nullable
+        if field.kind == "struct":
+            self.nested(field.item, value, nullable, tagged=True)
+        else:
+            self.value(field.kind, field.item, value, nullable)
         self.flush()
         self.append = outer
         self.line(f"{section}.append(({field.tag}, join({pieces})))")
@@ -376,7 +387,7 @@ class _EncoderSource(_Source):
             else:
                 self.sized(kind, local, nullable)
 
-    def nested(self, item: str | Table | None, value: str, nullable: bool) -> None:
+    def nested(self, item: str | Table | None, value: str, nullable: bool, *, tagged: bool = False) -> None:
         table = table_of(item)
         local = self.name("v")
         self.line(f"{local} = {value}")
@@ -384,8 +395,9 @@ class _EncoderSource(_Source):
             self.struct(table, local)
             return
         self.flush()
+        null = b"\0" if tagged else b"\xff"
         self.line(f"if {local} is None:")
-        self.line(f"    {self.append}(b'\\xff')")
+        self.line(f"    {self.append}({null!r})")
         with self.block("else:"):
             self.run.append(("1", "b"))
             self.struct(table, local)

@@ -213,7 +213,10 @@ class _Reader:
 
     def field(self, field: Field, path: str) -> Any:
         path = f"{path}.{field.name}"
-        return self.value(field.kind, field.item, self.version in field.nullable, path)
+        nullable = self.version in field.nullable
+        if field.kind == "struct" and field.tag is not None and nullable:
+            return self.struct(table_of(field.item), path) if self.unsigned_varint() else None
+        return self.value(field.kind, field.item, nullable, path)
 
     def value(self, kind: str, item: str | Table | None, nullable: bool, path: str) -> Any:
         if kind in FIXED:
@@ -306,7 +309,13 @@ class _Writer:
             self.out += struct.pack(">h" if kind == "string" else ">i", length)
 
     def field(self, field: Field, value: Any, path: str) -> None:
-        self.value(field.kind, field.item, value, self.version in field.nullable, path)
+        nullable = self.version in field.nullable
+        if field.kind == "struct" and field.tag is not None and nullable:
+            self.out.append(0 if value is None else 1)  # elsewhere an int8, -1 for null
+            if value is not None:
+                self.value(field.kind, field.item, value, False, path)
+        else:
+            self.value(field.kind, field.item, value, nullable, path)
 
     def value(self, kind: str, item: str | Table | None, value: Any, nullable: bool, path: str) -> None:
         if value is None and not nullable:

@@ -31,8 +31,8 @@ class RecordType(NamedTuple):
 
 # Of `__consumer_offsets`. Before a commit had an expiry its key's type was 0; the bodies are the same.
 GROUP_RECORDS: Mapping[int, RecordType] = {
-    0: RecordType(group.OffsetCommitKey, group.OffsetCommitValue, 3),
-    1: RecordType(group.OffsetCommitKey, group.OffsetCommitValue, 3),
+    0: RecordType(group.OffsetCommitKey, group.OffsetCommitValue, 4),
+    1: RecordType(group.OffsetCommitKey, group.OffsetCommitValue, 4),
     2: RecordType(group.GroupMetadataKey, group.GroupMetadataValue, 3),
     3: RecordType(group.ConsumerGroupMetadataKey, group.ConsumerGroupMetadataValue, 0),
     4: RecordType(group.ConsumerGroupPartitionMetadataKey, group.ConsumerGroupPartitionMetadataValue, 0),

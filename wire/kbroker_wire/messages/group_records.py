@@ -30,7 +30,10 @@ class OffsetCommitKey(Message, versions="0"):
 
 
 class OffsetCommitValue(Message, versions="0-4", flexible="4+"):
-    """v1 alone has `expire_timestamp`, set by clients that ask for a retention (OffsetCommit v2-4); v3 the epoch."""
+    """v1 alone has `expire_timestamp`, which is set when the client asks for a retention (OffsetCommit v2-4).
+
+    topic_id  ZERO_UUID where it is not known: the commit was written before v4, or as v1
+    """
 
     offset: int = int64()
     leader_epoch: int = int32("3+", default=-1, ignorable=True)
@@ -115,7 +118,11 @@ class ClassicMemberMetadata(Message):
 
 
 class ConsumerGroupMemberMetadataValue(Message, versions="0", flexible="0+"):
-    """`classic_member_metadata` is None unless the member speaks the classic protocol inside a consumer group."""
+    """A `subscribed_topic_regex` of None or "" is none.
+
+    classic_member_metadata  None unless the member speaks the classic protocol inside a consumer group; where the
+                             wire has none, it is one without protocols, as in Kafka
+    """
 
     instance_id: str | None = nullable_string()
     rack_id: str | None = nullable_string()
@@ -125,9 +132,7 @@ class ConsumerGroupMemberMetadataValue(Message, versions="0", flexible="0+"):
     subscribed_topic_regex: str | None = nullable_string()
     rebalance_timeout_ms: int = int32(default=-1)
     server_assignor: str | None = nullable_string()
-    classic_member_metadata: ClassicMemberMetadata | None = struct(
-        ClassicMemberMetadata, nullable="0+", tag=0, default=None
-    )
+    classic_member_metadata: ClassicMemberMetadata | None = struct(ClassicMemberMetadata, nullable="0+", tag=0)
 
 
 class ConsumerGroupTargetAssignmentMetadataKey(Message, versions="0"):
@@ -161,15 +166,18 @@ class ConsumerGroupCurrentMemberAssignmentKey(Message, versions="0"):
 
 
 class CurrentPartitions(Message):
-    """`assignment_epochs`: the member epoch at which each of `partitions` was given, to fence older commits."""
+    """`assignment_epochs`: the member epoch at which each of `partitions` was given, to fence older commits.
+
+    None is not known; where the wire has none, it is empty.
+    """
 
     topic_id: bytes = uuid()
     partitions: list[int] = array(int32)
-    assignment_epochs: list[int] | None = array(int32, nullable="0+", tag=0, default=None)
+    assignment_epochs: list[int] | None = array(int32, nullable="0+", tag=0)
 
 
 class ConsumerGroupCurrentMemberAssignmentValue(Message, versions="0", flexible="0+"):
-    """`state`: 1 stable, 2 has partitions to give up, 3 waits for partitions that others have yet to give up."""
+    """`state`: 0 stable, 1 has partitions to give up, 2 waits for partitions that others have yet to give up."""
 
     member_epoch: int = int32()
     previous_member_epoch: int = int32()
