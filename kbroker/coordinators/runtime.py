@@ -19,6 +19,7 @@ import trio
 
 from kbroker_storage import Origin, StorageError
 from kbroker_wire import ErrorCode
+from kbroker_wire.compression import Codec
 from kbroker_wire.messages.coordinator_records import encode_record
 from kbroker_wire.record_building import build_batch
 from kbroker_wire.records import NO_PRODUCER_EPOCH, NO_PRODUCER_ID, Record
@@ -29,8 +30,10 @@ from ..call import Parked
 from ..errors import Refusal
 from .loading import replay
 from .machine import Machine, Now, Reply, Step
+from .topics import InternalTopic, ensure
 
 if TYPE_CHECKING:
+    from ..controller.service import Controller
     from ..env import Env
     from ..metadata.image import Delta, Image
     from ..partition import Partition
@@ -257,10 +260,12 @@ class Shell(Generic[M]):
 class Coordinator(Generic[M]):
     """All machines of one kind on this broker; `run` is its task."""
 
-    def __init__(self, env: Env, replicas: Replicas, topic: str, codec: int = 0) -> None:
-        """`topic` is the internal topic that holds the state, `codec` compresses the batches that are written to it."""
-        self._env, self._replicas, self._topic = env, replicas, topic
-        self.codec = codec
+    def __init__(
+        self, env: Env, replicas: Replicas, controller: Controller, topic: InternalTopic, codec: int = Codec.NONE
+    ) -> None:
+        """`topic` holds the state, `codec` compresses the batches that are written to it."""
+        self._env, self._replicas, self._controller, self._internal_topic = env, replicas, controller, topic
+        self._topic, self.codec = topic.name, codec
         self._topic_id: bytes | None = None
         self._known: dict[str, int] = {}  # partition of each key
         self.shells: dict[int, Shell[M]] = {}
@@ -281,6 +286,16 @@ class Coordinator(Generic[M]):
         return Now(trio.current_time(), self._env.now_ms())
 
     # -- requests --------------------------------------------------------------------------------------------------
+
+    async def ensure_topic(self) -> None:
+        """The internal topic is there when this returns. Raises Refusal."""
+        if self._topic_id is None:
+            await ensure(self._internal_topic, self._controller)
+
+    def leader_of(self, key: str) -> int:
+        """The broker that coordinates `key`; -1 if there is none."""
+        topic, index = self._replicas.by_name.get(self._topic), self.partition_of(key)
+        return -1 if topic is None or index is None else topic.partitions[index].leader
 
     def partition_of(self, key: str) -> int | None:
         """The partition that holds this group or transactional id; None while there is no topic."""

@@ -1,0 +1,313 @@
+"""The shell around machines, with a machine that keeps one text a key, over a real partition."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import trio
+
+from broker_in_memory import NOW_MS, Gate, Node, disk_env, running
+from kbroker.call import Parked
+from kbroker.coordinators.machine import Now, Record, Reply, Step
+from kbroker.coordinators.runtime import Coordinator, Request, Several, partition_of
+from kbroker.coordinators.topics import CONSUMER_OFFSETS, consumer_offsets
+from kbroker.env import Env
+from kbroker.errors import Refusal
+from kbroker.metadata.image import Delta
+from kbroker.partition import Partition
+from kbroker_storage import WriteFailed
+from kbroker_wire import ErrorCode
+from kbroker_wire.messages.coordinator_records import GROUP_RECORDS, decode_record
+from kbroker_wire.messages.group_records import OffsetCommitKey, OffsetCommitValue
+from kbroker_wire.messages.heartbeat import HeartbeatResponse
+from kbroker_wire.schema import Message
+
+
+def answer(code: int) -> HeartbeatResponse:
+    return HeartbeatResponse(error_code=code)
+
+
+def refused(code: ErrorCode, message: str | None) -> Message:
+    del message
+    return answer(code)
+
+
+class Texts:
+    """Keeps a text a key; answers with how many there are, or at a deadline."""
+
+    def __init__(self) -> None:
+        self.texts: dict[str, str] = {}
+        self.deadline: float | None = None
+        self.waiting: list[object] = []
+        self.ended: list[tuple[int, bool]] = []
+
+    def put(self, key: str, text: str) -> Step:
+        if not key:
+            raise Refusal(ErrorCode.INVALID_REQUEST)
+        self.texts[key] = text
+        record = Record(
+            OffsetCommitKey(group=key, topic="t", partition=0),
+            OffsetCommitValue(offset=0, metadata=text, commit_timestamp=0),
+        )
+        return Step(response=answer(len(self.texts)), records=[record])
+
+    def count(self) -> Step:
+        return Step(response=answer(len(self.texts)))
+
+    def wait_until(self, deadline: float, ticket: object) -> Step:
+        self.deadline = deadline
+        self.waiting.append(ticket)
+        return Step()
+
+    def tick(self, now: Now) -> Step:
+        assert self.deadline is not None
+        assert now.s >= self.deadline
+        self.deadline = None
+        replies = [Reply(ticket, answer(len(self.texts))) for ticket in self.waiting]
+        self.waiting = []
+        return Step(replies=replies)
+
+    def replay(self, key: bytes | memoryview, value: bytes | memoryview | None, producer_id: int) -> None:
+        assert producer_id == -1
+        decoded, text = decode_record(GROUP_RECORDS, key, value)
+        assert isinstance(decoded, OffsetCommitKey)
+        assert isinstance(text, OffsetCommitValue)
+        self.texts[decoded.group] = text.metadata
+
+    def replay_end(self, producer_id: int, *, commit: bool) -> None:
+        self.ended.append((producer_id, commit))
+
+    def loaded(self, now: Now) -> Step:
+        del now
+        return Step()
+
+
+class TextCoordinator(Coordinator[Texts]):
+    def new_machine(self, partition: Partition) -> Texts:
+        del partition
+        return Texts()
+
+    def put(self, key: str, text: str = "") -> Message | Request:
+        return self.perform(key, lambda machine, _, __: machine.put(key, text), refused)
+
+    def count(self, key: str) -> Message | Request:
+        return self.perform(key, lambda machine, _, __: machine.count(), refused)
+
+
+def coordinator(node: Node, env: Env) -> TextCoordinator:
+    broker = node.broker
+    return TextCoordinator(env, broker.replicas, broker.controller, consumer_offsets(broker.config))
+
+
+@asynccontextmanager
+async def coordinating(
+    env: Env | None = None, *, loading: bool = True, **more: str
+) -> AsyncIterator[tuple[Node, TextCoordinator]]:
+    """A broker, and a coordinator of one partition beside it."""
+    env = env or replace(Env.in_memory(), now_ms=lambda: NOW_MS)
+    options = {"offsets.topic.num.partitions": "1", "kbroker.durability": "relaxed", **more}
+    async with running(options, env) as node, trio.open_nursery() as nursery:
+        texts = coordinator(node, env)
+        await texts.ensure_topic()
+        texts.publish(node.broker.image, everything(node))
+        if loading:
+            nursery.start_soon(texts.run)
+            await texts.machines()
+        yield node, texts
+        nursery.cancel_scope.cancel()
+
+
+def everything(node: Node) -> Delta:
+    return Delta(topics=set(node.broker.image.topics))
+
+
+async def outcome(answer: Message | Parked) -> int:
+    """The error code that comes, now or later."""
+    if isinstance(answer, Parked):
+        done = trio.Event()
+        answer.on_ready = done.set
+        if not answer.ready:
+            await done.wait()
+        answer = answer.answer()
+    assert isinstance(answer, HeartbeatResponse)
+    return answer.error_code
+
+
+@contextmanager
+def failing(partition: Partition) -> Iterator[None]:
+    """Every append fails as on a full disk."""
+    opened = partition.log
+    append, full = opened.append_leader, WriteFailed("/data", OSError(errno.ENOSPC, "full"))
+
+    class Full:
+        def __getattr__(self, name: str) -> object:
+            return getattr(opened, name)
+
+        def append_leader(self, *_: object) -> None:
+            raise full
+
+    partition._log = Full()  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        assert append is not None
+        partition._log = opened
+
+
+@pytest.mark.parametrize(
+    ("key", "partition"), [("", 0), ("a", 47), ("console-consumer-1234", 9), ("grüppe", 12), ("\U0001f600", 49)]
+)
+def test_keys_are_found_where_java_clients_look_for_them(key: str, partition: int) -> None:
+    assert partition_of(key, 50) == partition  # Math.abs(key.hashCode()) % 50
+
+
+def test_the_one_hash_without_a_positive_counterpart_is_partition_0() -> None:
+    assert partition_of("polygenelubricants", 50) == 0  # its hashCode is Integer.MIN_VALUE
+
+
+async def test_what_was_written_is_there_after_a_restart(autojump_clock: trio.testing.MockClock) -> None:
+    env = replace(Env.in_memory(), now_ms=lambda: NOW_MS)
+    async with coordinating(env) as (_, texts):
+        assert await outcome(texts.put("a", "one")) == 1
+        assert await outcome(texts.put("b", "two")) == 2
+        assert await outcome(texts.put("a", "three")) == 2
+    async with coordinating(env) as (_, texts):
+        [machine] = await texts.machines()
+        assert machine.texts == {"a": "three", "b": "two"}
+
+
+async def test_a_request_before_the_state_is_loaded_waits_for_it(autojump_clock: trio.testing.MockClock) -> None:
+    env = replace(Env.in_memory(), now_ms=lambda: NOW_MS)
+    async with coordinating(env) as (_, texts):
+        await outcome(texts.put("a"))
+    async with coordinating(env, loading=False) as (_, texts), trio.open_nursery() as nursery:
+        early, refusal = texts.count("a"), texts.put("")
+        assert isinstance(early, Parked)
+        assert not early.ready
+        left = texts.put("gone")
+        assert isinstance(left, Request)
+        left.drop()
+        nursery.start_soon(texts.run)
+        assert await outcome(early) == 1
+        assert await outcome(texts.count("a")) == 1, "what a client asked that has left meanwhile"
+        assert await outcome(refusal) == ErrorCode.INVALID_REQUEST
+        nursery.cancel_scope.cancel()
+
+
+async def test_refusals_and_keys_without_coordinator_are_answered_at_once(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with coordinating() as (node, texts):
+        answered = texts.put("")
+        assert isinstance(answered, HeartbeatResponse)
+        assert answered.error_code == ErrorCode.INVALID_REQUEST
+        other = coordinator(node, Env.in_memory())
+        assert await outcome(other.put("a")) == ErrorCode.NOT_COORDINATOR
+
+
+async def test_answers_wait_for_what_was_appended_before(autojump_clock: trio.testing.MockClock) -> None:
+    gate = Gate()
+    env = replace(Env.in_memory(), now_ms=lambda: NOW_MS, run_blocking=gate.run)
+    async with coordinating(env, **{"kbroker.durability": "synced"}) as (_, texts):
+        gate.close()
+        written, read = texts.put("a"), texts.count("a")
+        assert isinstance(written, Parked)
+        assert isinstance(read, Parked)
+        assert not written.ready
+        assert not read.ready
+        gate.open()
+        assert await outcome(read) == 1
+        assert await outcome(written) == 1
+        assert isinstance(texts.count("a"), HeartbeatResponse)
+
+
+async def test_a_waiting_request_is_answered_at_the_machines_deadline(autojump_clock: trio.testing.MockClock) -> None:
+    async with coordinating() as (_, texts):
+        started = trio.current_time()
+        later = texts.perform("a", lambda machine, ticket, now: machine.wait_until(now.s + 60, ticket), refused)
+        sooner = texts.perform("a", lambda machine, ticket, now: machine.wait_until(now.s + 30, ticket), refused)
+        assert isinstance(later, Parked)
+        assert not later.ready
+        assert await outcome(sooner) == 0
+        assert trio.current_time() == started + 30
+        assert await outcome(later) == 0
+
+
+async def test_a_write_that_fails_refuses_all_who_wait_and_leaves_the_old_state(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with coordinating() as (_, texts):
+        await outcome(texts.put("kept"))
+        waiting = texts.perform("a", lambda machine, ticket, now: machine.wait_until(now.s + 60, ticket), refused)
+        [shell] = texts.shells.values()
+        with failing(shell.partition):
+            assert await outcome(texts.put("lost")) == ErrorCode.NOT_COORDINATOR
+            assert await outcome(waiting) == ErrorCode.NOT_COORDINATOR
+            assert await outcome(texts.count("kept")) == 1
+        assert await outcome(texts.put("more")) == 2
+
+
+async def test_a_failed_sync_ends_the_coordination(autojump_clock: trio.testing.MockClock) -> None:
+    async with coordinating() as (_, texts):
+        waiting = texts.perform("a", lambda machine, ticket, now: machine.wait_until(now.s + 60, ticket), refused)
+        [shell] = texts.shells.values()
+        shell.partition.waiters[shell] = None
+        shell.partition.failed(OSError(errno.EIO, "broken"))
+        assert await outcome(waiting) == ErrorCode.NOT_COORDINATOR
+        assert await outcome(texts.count("a")) == ErrorCode.NOT_COORDINATOR
+
+
+async def test_several_requests_are_answered_as_one(autojump_clock: trio.testing.MockClock) -> None:
+    def combine(rows: list[Message]) -> Message:
+        assert all(isinstance(row, HeartbeatResponse) for row in rows)
+        return answer(sum(row.error_code for row in rows if isinstance(row, HeartbeatResponse)))
+
+    async with coordinating() as (_, texts):
+        at_once = texts.perform_each([("a", lambda machine, _, __: machine.put("a", ""), refused)] * 2, combine)
+        assert isinstance(at_once, HeartbeatResponse)
+        assert at_once.error_code == 2
+        later = texts.perform_each(
+            [
+                ("a", lambda machine, _, __: machine.count(), refused),
+                ("b", lambda machine, ticket, now: machine.wait_until(now.s + 5, ticket), refused),
+                ("c", lambda machine, ticket, now: machine.wait_until(now.s + 5, ticket), refused),
+            ],
+            combine,
+        )
+        assert isinstance(later, Several)
+        assert await outcome(later) == 3
+
+
+async def test_the_topic_deleted_or_led_elsewhere_is_nobodys_here(autojump_clock: trio.testing.MockClock) -> None:
+    async with coordinating() as (node, texts):
+        waiting = texts.perform("a", lambda machine, ticket, now: machine.wait_until(now.s + 60, ticket), refused)
+        image = node.broker.image
+        topic = image.topic(CONSUMER_OFFSETS)
+        assert topic is not None
+        await node.broker.controller.delete_topics([topic])
+        texts.publish(node.broker.image, Delta(removed={topic.id: topic}))
+        assert await outcome(waiting) == ErrorCode.NOT_COORDINATOR
+        assert await outcome(texts.count("a")) == ErrorCode.NOT_COORDINATOR
+
+
+async def test_files_on_disk_are_read_back_in_parts(autojump_clock: trio.testing.MockClock, tmp_path: Path) -> None:
+    more = {"log.dirs": str(tmp_path)}
+    async with coordinating(disk_env(), **more) as (_, texts):
+        for number in range(100):
+            await outcome(texts.put(f"key {number}", "x" * 30_000))
+    async with coordinating(disk_env(), **more) as (_, texts):
+        [machine] = await texts.machines()
+        assert len(machine.texts) == 100
+        assert all(len(text) == 30_000 for text in machine.texts.values())
+
+
+async def test_what_no_record_can_hold_fails_alone(autojump_clock: trio.testing.MockClock) -> None:
+    async with coordinating() as (_, texts):
+        await outcome(texts.put("kept"))
+        assert await outcome(texts.put("a", "x" * 40_000)) == ErrorCode.NOT_COORDINATOR
+        assert await outcome(texts.count("a")) == 1
