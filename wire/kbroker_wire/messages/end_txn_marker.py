@@ -62,7 +62,9 @@ def decode_end_txn_marker(key: Buffer | None, value: Buffer | None) -> tuple[boo
     """(committed, marker) of a control record. Raises ProtocolError, also for one of another type."""
     kind = decode_control_type(key)
     if kind not in _MARKER_KEYS:
-        raise ProtocolError(f"a control record of type {kind} does not end a transaction")
+        raise ProtocolError(
+            f"a control record of {'unknown type' if kind is None else kind.name} does not end a transaction"
+        )
     if value is None or len(value) < 2:
         raise ProtocolError("the value of an end marker is too short to tell its version")
     version = int.from_bytes(value[:2], signed=True)

@@ -16,14 +16,16 @@ class TransactionPartitions(Message):
 
 
 class TransactionLogValue(Message, versions="0-1", flexible="1+"):
-    """Times are ms since 1970, -1 for none. The tagged fields came with KIP-890, which raises the epoch at each end.
+    """The tagged fields came with KIP-890, by which an end raises the epoch and, when epochs run out, changes the id.
 
     transaction_status          0 Empty, 1 Ongoing, 2 PrepareCommit, 3 PrepareAbort, 4 CompleteCommit, 5 CompleteAbort,
                                 6 Dead, 7 PrepareEpochFence
-    transaction_partitions      None while there is no transaction
-    previous_producer_id        the id before the last change of ids, so that a repeated EndTxn is known as such
-    next_producer_id            the id that a prepared transaction changes to when it is complete
-    client_transaction_version  the level of `transaction.version` that the client ended or began its transaction with
+    transaction_partitions      None when it is Empty, an empty list once it is complete
+    previous_producer_id        the id of the transaction before, the same unless it changed: by it a repeated EndTxn is
+                                known. -1 from a writer without KIP-890
+    next_producer_id            what a prepared end will change the id to, -1 for unchanged; next_producer_epoch likewise
+    client_transaction_version  the level of `transaction.version` that the client used: 0, 1, or 2 for EndTxn v5
+    transaction_..._timestamp_ms  since 1970; the start's is -1 before the first transaction, and stays when it is over
     """
 
     producer_id: int = int64()
