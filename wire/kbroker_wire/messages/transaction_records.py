@@ -23,7 +23,7 @@ class TransactionLogValue(Message, versions="0-1", flexible="1+"):
     transaction_partitions      None when it is Empty, an empty list once it is complete
     previous_producer_id        the id of the transaction before, the same unless it changed: by it a repeated EndTxn is
                                 known. -1 from a writer without KIP-890
-    next_producer_id            what a prepared end will change the id to, -1 for unchanged; next_producer_epoch likewise
+    next_producer_id            what a prepared end will change the id to, -1 for unchanged; the epoch likewise
     client_transaction_version  the level of `transaction.version` that the client used: 0, 1, or 2 for EndTxn v5
     transaction_..._timestamp_ms  since 1970; the start's is -1 before the first transaction, and stays when it is over
     """
