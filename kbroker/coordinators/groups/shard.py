@@ -1,0 +1,173 @@
+"""The groups of one partition of `__consumer_offsets`: who of the parts serves which request, record and deadline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+from kbroker_wire import ErrorCode
+from kbroker_wire.messages.coordinator_records import GROUP_RECORDS, UnknownCoordinatorRecord, decode_record
+from kbroker_wire.messages.delete_groups import DeletableGroupResult
+from kbroker_wire.messages.describe_groups import DescribedGroup, DescribedGroupMember
+from kbroker_wire.messages.group_records import GroupMetadataKey, GroupMetadataValue
+from kbroker_wire.messages.heartbeat import HeartbeatRequest
+from kbroker_wire.messages.join_group import JoinGroupRequest
+from kbroker_wire.messages.leave_group import LeaveGroupRequest, LeaveGroupResponse, MemberIdentity
+from kbroker_wire.messages.list_groups import ListedGroup
+from kbroker_wire.messages.sync_group import SyncGroupRequest
+
+from ...config import BrokerConfig
+from ...errors import Refusal
+from ...metadata.image import Delta, Image
+from ..machine import Client, Now, Step
+from .classic import ClassicGroup, State
+from .classic_requests import ClassicRequests
+from .context import JOIN, SESSION, SYNC, Context
+from .group import Group
+from .settings import ClassicSettings
+
+MEMBERS = 3  # the version of LeaveGroup from which it names several members (KIP-345)
+
+TimerHandler = Callable[[ClassicGroup, Now, Step], None]
+
+
+class GroupShard:
+    """The machine of one partition of `__consumer_offsets`."""
+
+    def __init__(self, config: BrokerConfig, new_id: Callable[[], str], image: Image) -> None:
+        self.context = Context(new_id, image)
+        self.classic = ClassicRequests(self.context, ClassicSettings.from_config(config))
+
+    # -- requests of members ---------------------------------------------------------------------------------------
+
+    def join(self, request: JoinGroupRequest, client: Client, version: int, ticket: object, now: Now) -> Step:
+        self.classic.check_join(request)
+        return self.classic.join(request, client, version, ticket, now)
+
+    def sync(self, request: SyncGroupRequest, ticket: object, now: Now) -> Step:
+        return self.classic.sync(self._classic(request.group_id), request, ticket, now)
+
+    def heartbeat(self, request: HeartbeatRequest, now: Now) -> Step:
+        return self.classic.heartbeat(self._classic(request.group_id), request, now)
+
+    def leave(self, request: LeaveGroupRequest, version: int, now: Now) -> Step:
+        """Before version 3 a request is about one member, and the answer's code is its own."""
+        if version >= MEMBERS:
+            return self.classic.leave(self._classic(request.group_id), request.members, now)
+        member = MemberIdentity(member_id=request.member_id)
+        step = self.classic.leave(self._classic(request.group_id), [member], now)
+        assert isinstance(step.response, LeaveGroupResponse)
+        step.response = LeaveGroupResponse(error_code=step.response.members[0].error_code)
+        return step
+
+    def _classic(self, group_id: str) -> ClassicGroup:
+        """Where a member of the classic protocol can be. Raises Refusal."""
+        group = self.context.groups.get(group_id)
+        if isinstance(group, ClassicGroup):
+            return group
+        raise Refusal(ErrorCode.UNKNOWN_MEMBER_ID if group_id else ErrorCode.INVALID_GROUP_ID)
+
+    # -- requests of administrators --------------------------------------------------------------------------------
+
+    def list(self, states: Collection[str], types: Collection[str]) -> list[ListedGroup]:
+        """The groups in one of these states and of one of these types, in lower case; none named: any."""
+        return [
+            ListedGroup(
+                group_id=group.id,
+                protocol_type=group.protocol_type,
+                group_state=group.state_name,
+                group_type=group.type.value,
+            )
+            for group in self.context.groups.values()
+            if (not states or group.state_name.lower() in states) and (not types or group.type.value in types)
+        ]
+
+    def describe(self, group_id: str) -> Step:
+        """Raises Refusal: GROUP_ID_NOT_FOUND, also for a group that is not classic."""
+        group = self._group(group_id)
+        if not isinstance(group, ClassicGroup):
+            raise Refusal(ErrorCode.GROUP_ID_NOT_FOUND, f"Group {group_id} is not a classic group.")
+        protocol = group.protocol_name if group.state is State.STABLE else None
+        return Step(
+            DescribedGroup(
+                error_code=ErrorCode.NONE,
+                group_id=group_id,
+                group_state=group.state_name,
+                protocol_type=group.protocol_type,
+                protocol_data=protocol or "",
+                members=[
+                    DescribedGroupMember(
+                        member_id=member.id,
+                        group_instance_id=member.instance_id,
+                        client_id=member.client.id,
+                        client_host=member.client.host,
+                        member_metadata=b"" if protocol is None else member.protocols[protocol],
+                        member_assignment=member.assignment,
+                    )
+                    for member in group.members.values()
+                ],
+            )
+        )
+
+    def delete(self, group_id: str) -> Step:
+        """Raises Refusal: GROUP_ID_NOT_FOUND, NON_EMPTY_GROUP."""
+        group = self._group(group_id)
+        group.check_delete()
+        step = Step(DeletableGroupResult(group_id=group_id, error_code=ErrorCode.NONE))
+        step.records.extend(group.tombstones())
+        del self.context.groups[group_id]
+        return step
+
+    def _group(self, group_id: str) -> Group:
+        group = self.context.groups.get(group_id)
+        if group is None:
+            raise Refusal(ErrorCode.GROUP_ID_NOT_FOUND, f"Group {group_id} not found.")
+        return group
+
+    # -- time and news ---------------------------------------------------------------------------------------------
+
+    @property
+    def deadline(self) -> float | None:
+        return self.context.timers.deadline
+
+    def tick(self, now: Now) -> Step:
+        step = Step()
+        rebalances = self.classic.rebalances
+        for kind, group_id, member_id in self.context.timers.due(now.s):
+            group = self.context.groups.get(group_id)
+            if not isinstance(group, ClassicGroup):
+                continue
+            if kind == SESSION:
+                rebalances.session_is_over(group, member_id, now, step)
+            elif kind == JOIN:
+                rebalances.join_is_over(group, now, step)
+            elif kind == SYNC:
+                rebalances.sync_is_over(group, now, step)
+        return step
+
+    def image_changed(self, image: Image, delta: Delta, now: Now) -> Step:
+        """There is newer metadata of the cluster. No response."""
+        del delta, now
+        self.context.image = image
+        return Step()
+
+    # -- the log ---------------------------------------------------------------------------------------------------
+
+    def replay(self, key: bytes | memoryview, value: bytes | memoryview | None, producer_id: int) -> None:
+        del producer_id
+        try:
+            found, content = decode_record(GROUP_RECORDS, key, value)
+        except UnknownCoordinatorRecord:
+            return
+        if isinstance(found, GroupMetadataKey):
+            assert content is None or isinstance(content, GroupMetadataValue)
+            self.classic.replay(found, content)
+
+    def replay_end(self, producer_id: int, *, commit: bool) -> None:
+        """A transaction's offsets are committed or dropped."""
+
+    def loaded(self, now: Now) -> Step:
+        step = Step()
+        for group in self.context.groups.values():
+            if isinstance(group, ClassicGroup):
+                self.classic.rebalances.loaded(group, now, step)
+        return step
