@@ -10,7 +10,7 @@ from struct import Struct
 from struct import error as struct_error
 from typing import NamedTuple
 
-from kbroker_storage import Corrupt, Entry
+from kbroker_storage import Corrupt, Entry, Marker
 from kbroker_wire import ErrorCode, ProtocolError
 from kbroker_wire.checksum import crc32c
 from kbroker_wire.compression import Codec
@@ -113,6 +113,11 @@ class KafkaBatches:
         del entry
         _place_offset(frame, 0, offset)
         _place_epoch(frame, 12, epoch)
+
+    def marker(self, frame: memoryview) -> Marker | None:
+        from .markers import read_marker  # noqa: PLC0415  most brokers never see one
+
+        return read_marker(frame)
 
     def find_timestamp(self, frame: memoryview, timestamp: int, first_offset: int = 0) -> tuple[int, int] | None:
         return find_timestamp(RecordBatch(frame), timestamp, from_offset=first_offset)

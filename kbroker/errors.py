@@ -27,6 +27,8 @@ CODES: dict[type[Exception], ErrorCode] = {
     storage.OffsetOutOfRange: ErrorCode.OFFSET_OUT_OF_RANGE,
     storage.OutOfOrderSequence: ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER,
     storage.InvalidProducerEpoch: ErrorCode.INVALID_PRODUCER_EPOCH,
+    storage.InvalidTransactionState: ErrorCode.INVALID_TXN_STATE,
+    storage.CoordinatorFenced: ErrorCode.TRANSACTION_COORDINATOR_FENCED,
     storage.FramesTooLarge: ErrorCode.RECORD_LIST_TOO_LARGE,
     storage.StorageError: ErrorCode.KAFKA_STORAGE_ERROR,
     OSError: ErrorCode.KAFKA_STORAGE_ERROR,

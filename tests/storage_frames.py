@@ -5,12 +5,13 @@ from collections.abc import Iterator, Sequence
 
 from crc32c import crc32c
 
-from kbroker_storage import Corrupt, Entry
+from kbroker_storage import Corrupt, Entry, Marker
 
 HEADER = struct.Struct(">qiibIhiqqqhii")
 PLACE_OFFSET = struct.Struct(">q")
 PLACE_EPOCH = struct.Struct(">i")
 TRANSACTIONAL, CONTROL = 16, 32
+MARKER = struct.Struct(">?i")  # the value of a control record: commit or abort, coordinator epoch
 
 
 class Frames:
@@ -53,6 +54,10 @@ class Frames:
     def place(self, frame: memoryview, entry: Entry, offset: int, epoch: int) -> None:
         PLACE_OFFSET.pack_into(frame, 0, offset)
         PLACE_EPOCH.pack_into(frame, 12, epoch)
+
+    def marker(self, frame: memoryview) -> Marker | None:
+        value = next(records(frame))[2]
+        return Marker(*MARKER.unpack(value)) if len(value) == MARKER.size else None
 
     def find_timestamp(self, frame: memoryview, timestamp: int, first_offset: int = 0) -> tuple[int, int] | None:
         for offset, at, _ in records(frame):
@@ -141,6 +146,12 @@ def build(
     HEADER.pack_into(frame, 0, base_offset, len(frame) - 12, epoch, 2, 0, *fields)
     struct.pack_into(">I", frame, 17, crc32c(frame[21:]))
     return frame
+
+
+def build_marker(commit: bool, producer: int, producer_epoch: int, coordinator_epoch: int = 0) -> bytearray:
+    """The control frame at a transaction's end."""
+    value = MARKER.pack(commit, coordinator_epoch)
+    return build([value], producer=producer, producer_epoch=producer_epoch, transactional=True, control=True)
 
 
 def entry_of(frame: bytearray) -> tuple[Entry, memoryview]:

@@ -3,14 +3,16 @@
 from .config import LogConfig
 from .deletion import Removal
 from .disk import DiskFiles
-from .entry import Appended, Entry, Format, Origin
+from .entry import Appended, Entry, Format, Marker, Origin
 from .errors import (
     Closed,
+    CoordinatorFenced,
     Corrupt,
     DiskFull,
     EpochWentBack,
     FramesTooLarge,
     InvalidProducerEpoch,
+    InvalidTransactionState,
     Locked,
     OffsetOutOfRange,
     OutOfOrderSequence,
@@ -23,10 +25,13 @@ from .files import File, Files, Lease, Lock, Slice
 from .flush import FlushPlan
 from .log import Log
 from .memory import MemoryFiles
+from .producers import UNASKED, Producer, Verification
 
 __all__ = [
+    "UNASKED",
     "Appended",
     "Closed",
+    "CoordinatorFenced",
     "Corrupt",
     "DiskFiles",
     "DiskFull",
@@ -38,19 +43,23 @@ __all__ = [
     "Format",
     "FramesTooLarge",
     "InvalidProducerEpoch",
+    "InvalidTransactionState",
     "Lease",
     "Lock",
     "Locked",
     "Log",
     "LogConfig",
+    "Marker",
     "MemoryFiles",
     "OffsetOutOfRange",
     "Origin",
     "OutOfOrderSequence",
     "Poisoned",
+    "Producer",
     "Removal",
     "Slice",
     "StorageError",
     "UnexpectedOffset",
+    "Verification",
     "WriteFailed",
 ]

@@ -32,6 +32,13 @@ class Entry(NamedTuple):
     control: bool
 
 
+class Marker(NamedTuple):
+    """What the control frame at a transaction's end says; see transactions.py."""
+
+    commit: bool
+    coordinator_epoch: int  # of the transaction coordinator that wrote it
+
+
 class Appended(NamedTuple):
     """Where an append went; of a duplicate, where the original did."""
 
@@ -62,6 +69,10 @@ class Format(Protocol):
         """Write base offset and leader epoch into the frame; neither is covered by its checksum."""
         ...
 
+    def marker(self, frame: memoryview) -> Marker | None:
+        """How a whole control frame ends its producer's transaction; None if it does not."""
+        ...
+
     def find_timestamp(self, frame: memoryview, timestamp: int, first_offset: int = 0) -> tuple[int, int] | None:
         """(offset, timestamp) of the first record with timestamp >= `timestamp` and offset >= `first_offset`."""
         ...
@@ -72,8 +83,8 @@ class Format(Protocol):
 
 
 class Origin(Enum):
-    """Who appends: decides how a producer's sequence is checked (Kafka's AppendOrigin)."""
+    """Who appends: decides what is checked of a producer (Kafka's AppendOrigin)."""
 
     CLIENT = "client"  # sequences and epochs are checked, duplicates recognised
-    COORDINATOR = "coordinator"  # epochs are checked; control batches and coordinator records have no sequence
+    COORDINATOR = "coordinator"  # epochs are checked; markers and coordinator records have no sequence
     REPLICATION = "replication"  # nothing is checked: the leader did

@@ -70,6 +70,22 @@ class InvalidProducerEpoch(StorageError):
         self.producer_id, self.got, self.current = producer_id, got, current
 
 
+class InvalidTransactionState(StorageError):
+    """A transactional batch of no transaction that is open or verified here, or another one within a transaction."""
+
+    def __init__(self, producer_id: int, producer_epoch: int, why: str) -> None:
+        super().__init__(f"producer {producer_id} epoch {producer_epoch}: {why}")
+        self.producer_id, self.producer_epoch = producer_id, producer_epoch
+
+
+class CoordinatorFenced(StorageError):
+    """A transaction's end from a coordinator of an older epoch than that of the producer's last marker."""
+
+    def __init__(self, producer_id: int, got: int, current: int) -> None:
+        super().__init__(f"producer {producer_id}: coordinator epoch {got} is fenced by epoch {current}")
+        self.producer_id, self.got, self.current = producer_id, got, current
+
+
 class UnexpectedOffset(StorageError):
     """A follower's frame does not continue its log."""
 

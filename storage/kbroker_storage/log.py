@@ -27,10 +27,10 @@ from .errors import (
 from .files import EMPTY, Files, Slice
 from .flush import FlushPlan, Unsynced
 from .history import entries_from, last_batches
-from .producers import Batch, Producers
+from .producer_state import ProducerState
+from .producers import UNASKED, Verification
 from .recovery import open_segments
 from .segment import MAX_RELATIVE, Home, Segment
-from .snapshots import Snapshots
 
 
 class Log:
@@ -51,7 +51,7 @@ class Log:
         "_active",
         "_bases",
         "_closed",
-        "_snapshots",
+        "_state",
         "_unsynced",
         "config",
         "durable_end",
@@ -71,7 +71,6 @@ class Log:
         self.config = config
         self.start = self.end = self.durable_end = start
         self.epochs = Epochs()
-        self.producers = Producers(lambda producer: last_batches(producer, self.segments))
         self.segments: list[Segment] = []
         self.repaired: list[str] = []
         self.poisoned: Poisoned | None = None
@@ -79,7 +78,8 @@ class Log:
         self._active: Segment | None = None
         self._closed = False
         self._unsynced = Unsynced(home.files)
-        self._snapshots = Snapshots(home.files, home.directory, self._unsynced, set())
+        self._state = ProducerState(home, self._unsynced, lambda producer: last_batches(producer, self.segments))
+        self.producers = self._state.producers
 
     @classmethod
     def open(
@@ -115,23 +115,31 @@ class Log:
     # -- appending
 
     def append_leader(
-        self, frames: Sequence[tuple[Entry, memoryview]], epoch: int, now_ms: int, origin: Origin = Origin.CLIENT
+        self,
+        frames: Sequence[tuple[Entry, memoryview]],
+        epoch: int,
+        now_ms: int,
+        origin: Origin = Origin.CLIENT,
+        *,
+        verified: Verification | None = UNASKED,
+        transaction_version: int = 0,
     ) -> Appended:
         """Give the frames offsets from `end` on, patch them, and write them: all or none.
 
-        frames  at least one, as `Format.verify` or `scan` saw it, each with its writable bytes; their memory is free
-                again afterwards
-        epoch   of the leader who appends; not older than the log's newest
+        frames    at least one, as `Format.verify` or `scan` saw it, each with its writable bytes, which are free again
+                  afterwards
+        epoch     of the leader who appends; not older than the log's newest
+        verified  what `Producers.verification` gave for a batch that begins a transaction; by default none is asked for
 
-        Raises OutOfOrderSequence, InvalidProducerEpoch, EpochWentBack, FramesTooLarge, WriteFailed (DiskFull),
-        Poisoned, Closed; the log is then as it was.
+        Raises OutOfOrderSequence, InvalidProducerEpoch, InvalidTransactionState, CoordinatorFenced, EpochWentBack,
+        FramesTooLarge, WriteFailed (DiskFull), Poisoned, Closed; the log is then as it was.
         """
         if self.poisoned is not None or self._closed:
             self._refuse()
         if epoch < self.epochs.latest:
             raise EpochWentBack(epoch, self.epochs.latest)
         if (len(frames) > 1 or frames[0][0].producer_id != NO_PRODUCER) and origin is not Origin.REPLICATION:
-            repeated = self._check_producers(frames, origin)
+            repeated = self._state.check(frames, origin, verified, transaction_version)
             if repeated:
                 newest = max([batch.timestamp for batch in repeated])
                 return Appended(repeated[0].base_offset, repeated[-1].last_offset, self.start, newest, True)
@@ -175,16 +183,6 @@ class Log:
                 self._assign_epoch(entry.epoch, base)
         return self._write(placed, sum([entry.size for entry, _ in frames]), now_ms)
 
-    def _check_producers(self, frames: Sequence[tuple[Entry, memoryview]], origin: Origin) -> list[Batch]:
-        if origin is Origin.CLIENT:
-            if len(frames) == 1:
-                repeated = self.producers.check(frames[0][0])
-                return [] if repeated is None else [repeated]
-            return self.producers.check_all([entry for entry, _ in frames])
-        for entry, _ in frames:
-            self.producers.check_epoch(entry)
-        return []
-
     def _write(self, placed: Sequence[tuple[Entry, memoryview, int, int]], nbytes: int, now_ms: int) -> Appended:
         """Write placed frames, (entry, bytes, base offset, last offset), and remember them."""
         newest = placed[0][0].max_timestamp
@@ -203,10 +201,12 @@ class Log:
             self._undo(segment)
             raise write_failed(self.home.directory, error) from error
         try:
-            for entry, _, base, last in placed:
+            for entry, frame, base, last in placed:
                 segment.note(position, last, entry.max_timestamp)
                 position += entry.size
-                if entry.producer_id != NO_PRODUCER:
+                if entry.control:
+                    self._state.end_transaction(segment.base, entry, frame, base)
+                elif entry.producer_id != NO_PRODUCER:
                     self.producers.record(entry, base, last)
         except BaseException as error:  # in the file and not in mind: its offsets must not be given a second time
             segment.store.size -= nbytes
@@ -289,7 +289,7 @@ class Log:
     def take_snapshot(self) -> None:
         """Write the producers' state as of `end`; a restart replays only what lies behind it. Raises OSError."""
         if self._active is not None:
-            self._snapshots.write(self.end, self.producers, keep=self._bases)
+            self._state.take_snapshot(self.end, self._bases)
 
     def _drop(self, segment: Segment) -> None:
         """Forget a segment and remove its files."""
@@ -297,7 +297,7 @@ class Log:
         del self.segments[at], self._bases[at]
         self._active = self.segments[-1] if self.segments else None
         self._unsynced.forget(segment.store.file, segment.index_paths)
-        self._snapshots.remove(segment.base)
+        self._state.drop(segment.base)
         segment.remove()
         self._unsynced.add_directory(self.home.directory)
 
@@ -340,6 +340,19 @@ class Log:
             if size:
                 break
         return segment, position, size
+
+    def last_stable_offset(self, high_watermark: int) -> int:
+        """Below it all is decided, by markers below `high_watermark`; never above that, which may not have fallen."""
+        return self._state.last_stable_offset(high_watermark, self.start)
+
+    def aborted(self, offset: int, nbytes: int, end: int) -> list[tuple[int, int]]:
+        """(producer id, first offset) of the aborted transactions with records in the `nbytes` that `read(offset, ...,
+        end)` gave; perhaps of a few behind them as well."""
+        found = self._state.aborted(offset, end)
+        if found:
+            segment, position, _ = self._locate(offset)
+            found = self._state.aborted(offset, min(end, segment.end_before(position + nbytes)))
+        return found
 
     def bytes_between(self, offset: int, end: int) -> int | None:
         """Bytes from the frame that holds `offset` up to the one that holds `end`; what a long poll waits for.
@@ -436,8 +449,8 @@ class Log:
         self._unsynced.cut(self.end)
         if self.epochs.truncate(self.end):
             self._write_epochs()
-        self._snapshots.remove_above(self.end)
-        self._load_producers(now_ms)
+        met = self._state.truncate(self.segments)
+        self.producers.expire(now_ms, self.config.producer_id_expiration_ms, spare=met)
 
     def restart_at(self, offset: int, now_ms: int = 0) -> None:
         """Drop everything; the log is empty and begins at `offset`. Raises Closed, WriteFailed; it is poisoned then."""
@@ -446,11 +459,10 @@ class Log:
         try:
             while self.segments:
                 self._drop(self.segments[-1])
-            self._snapshots.remove_above(-1)
+            self._state.clear()
             self._unsynced.cut(offset)
             self.start = self.end = self.durable_end = offset
             self.epochs = Epochs()
-            self.producers.clear()
             self._write_epochs()
         except OSError as error:
             self._poison(error)
@@ -466,6 +478,7 @@ class Log:
         """
         if self.poisoned is not None or self._closed or not self._unsynced:
             return None
+        self._state.save()
         return self._unsynced.plan(self.end)
 
     def flushed(self, plan: FlushPlan) -> None:
@@ -506,6 +519,7 @@ class Log:
                 self._settle(sync=sync)
         finally:
             self._closed = True
+            self._state.close()
             for segment in self.segments:
                 segment.close()
 
@@ -539,7 +553,7 @@ class Log:
             self.home, self.config, recovery_point=recovery_point, log_start=log_start, clean=clean, now_ms=now_ms
         )
         self.repaired += opened.repaired
-        self._snapshots.offsets = opened.snapshots
+        self._state.snapshots.offsets = opened.snapshots
         if not opened.segments:
             return
         self.segments = opened.segments
@@ -560,7 +574,8 @@ class Log:
                 if segment.end > self.durable_end or segment.active:
                     self._unsynced.files[segment.store.file] = None
         self._load_epochs()
-        self._load_producers(now_ms)
+        met = self._state.load(self.segments, opened.txn_indexes, opened.verified_from)
+        self.producers.expire(now_ms, self.config.producer_id_expiration_ms, spare=met)
 
     def _load_epochs(self) -> None:
         """From the file, and from the frames behind the durable end; from all frames if there is no file."""
@@ -581,18 +596,3 @@ class Log:
         if self.epochs.entries != entries:
             with suppress(OSError):  # it can be read from the log again
                 self._write_epochs()
-
-    def _load_producers(self, now_ms: int) -> None:
-        """From the newest whole snapshot, and from the frames behind it, whose producers do not expire yet."""
-        self.producers.clear()
-        known, seen = self._bases[0], set()
-        self._snapshots.remove_above(self.end)
-        for offset, producers in self._snapshots.newest():
-            known = max(offset, known)
-            for producer in producers:
-                self.producers.put(producer)
-        for entry in entries_from(self.segments, known):
-            if entry.producer_id != NO_PRODUCER:
-                self.producers.record(entry, entry.base_offset, entry.last_offset)
-                seen.add(entry.producer_id)
-        self.producers.expire(now_ms, self.config.producer_id_expiration_ms, spare=seen)

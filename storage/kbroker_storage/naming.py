@@ -7,6 +7,7 @@ OFFSET_DIGITS: Final = 20
 LOG: Final = ".log"
 INDEX: Final = ".index"
 TIME_INDEX: Final = ".timeindex"
+TXN_INDEX: Final = ".txnindex"
 SNAPSHOT: Final = ".snapshot"
 DAMAGED: Final = ".damaged"  # what recovery set aside
 TEMPORARY: Final = ".tmp"

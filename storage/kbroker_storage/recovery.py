@@ -20,7 +20,7 @@ from .config import LogConfig
 from .entry import FRAME_HEAD_BYTES, Entry
 from .errors import Corrupt
 from .files import File
-from .naming import DAMAGED, DELETED, INDEX, LOG, SNAPSHOT, TEMPORARY, TIME_INDEX, file_name, offsets_named
+from .naming import DAMAGED, DELETED, INDEX, LOG, SNAPSHOT, TEMPORARY, TIME_INDEX, TXN_INDEX, file_name, offsets_named
 from .segment import MAX_RELATIVE, Home, Segment
 from .store import Store
 
@@ -31,11 +31,23 @@ NEAR_OFFSETS_BITS = 24  # a frame behind damage is looked for among the next 2**
 
 
 class Opened(NamedTuple):
-    """A log's segments, the last one active; offsets of its producer snapshots; what was mended, a sentence each."""
+    """What was found of a log.
+
+    segments       ascending, the last one active
+    snapshots      offsets of its producer snapshots
+    verified_from  from here on the frames were verified, and may be others than were there before
+    repaired       what was mended, a sentence each
+    txn_indexes    bases of the segments that have a transaction index
+    """
 
     segments: list[Segment]
     snapshots: set[int]
+    verified_from: int
     repaired: list[str]
+    txn_indexes: list[int]
+
+
+NOT_VERIFIED = 2**63
 
 
 def open_segments(
@@ -45,25 +57,28 @@ def open_segments(
     try:
         entries = home.files.entries(home.directory)
     except FileNotFoundError:
-        return Opened([], set(), [])
+        return Opened([], set(), NOT_VERIFIED, [], [])
     bases = remove_leftovers(home, entries, log_start)
     segments = []
     for at, base in enumerate(bases):
         end = bases[at + 1] if at + 1 < len(bases) else None
         size = entries[file_name(base, LOG)]
         segments.append(Segment(home, base, config.index_interval_bytes, now_ms, size=size, end=end))
-    taken = set(offsets_named(entries, SNAPSHOT))
+    recovery, verified_from = Recovery(home, config.index_interval_bytes, now_ms), NOT_VERIFIED
     if segments and clean:
         try:
             segments[-1].load_tail()
         except Corrupt as error:
-            recovery = Recovery(home, config.index_interval_bytes, now_ms)
             recovery.repaired.append(f"{home.directory} was closed cleanly, but: {error}")
-            return Opened(recovery.run(segments, segments[-1].base), taken, recovery.repaired)
+            verified_from = segments[-1].base
     elif segments:
-        recovery = Recovery(home, config.index_interval_bytes, now_ms)
-        return Opened(recovery.run(segments, recovery_point), taken, recovery.repaired)
-    return Opened(segments, taken, [])
+        verified_from = recovery_point
+    if verified_from != NOT_VERIFIED:
+        segments = recovery.run(segments, verified_from)
+    snapshots, indexes = offsets_named(entries, SNAPSHOT), offsets_named(entries, TXN_INDEX)
+    return Opened(
+        segments, set(snapshots), verified_from, recovery.repaired, [each for each in indexes if each in bases]
+    )
 
 
 def remove_leftovers(home: Home, entries: dict[str, int], log_start: int) -> list[int]:
@@ -71,13 +86,13 @@ def remove_leftovers(home: Home, entries: dict[str, int], log_start: int) -> lis
     bases = offsets_named(entries, LOG)
     while len(bases) > 1 and bases[1] <= log_start:
         base = bases.pop(0)
-        for suffix in (LOG, INDEX, TIME_INDEX, SNAPSHOT):
+        for suffix in (LOG, INDEX, TIME_INDEX, TXN_INDEX, SNAPSHOT):
             home.files.remove(home.path(file_name(base, suffix)))
             entries.pop(file_name(base, suffix), None)
     names = {file_name(base, "") for base in bases}
     for name in entries:
         stem, dot, suffix = name.partition(".")
-        orphan = dot + suffix in {INDEX, TIME_INDEX} and stem not in names
+        orphan = dot + suffix in {INDEX, TIME_INDEX, TXN_INDEX} and stem not in names
         if orphan or name.endswith((TEMPORARY, DELETED)):
             home.files.remove(home.path(name))
     return bases

@@ -332,6 +332,16 @@ class Segment:
     def walk_back(self, position: int, entries: int) -> tuple[int, int]:
         """The position of a frame about `entries` index entries before `position` (0 if there are not so many), and how
         many entries that are."""
+        indexed = self._indexed_upto(position)
+        return (self.indexes.offsets[indexed - entries][1], entries) if indexed > entries else (0, indexed)
+
+    def end_before(self, position: int) -> int:
+        """An offset that none of the frames which begin before `position` reaches, as close as the index tells."""
+        offsets, indexed = self.indexes.offsets, self._indexed_upto(position)
+        return min(self.end, self.base + offsets[indexed][0] + 1) if indexed < len(offsets) else self.end
+
+    def _indexed_upto(self, position: int) -> int:
+        """How many index entries are of frames that begin at `position` or before it."""
         offsets = self.indexes.offsets
         low, high = 0, len(offsets)
         while low < high:
@@ -340,7 +350,7 @@ class Segment:
                 low = middle + 1
             else:
                 high = middle
-        return (offsets[low - entries][1], entries) if low > entries else (0, low)
+        return low
 
     # -- opening, cutting, mending
 

@@ -112,9 +112,9 @@ class Snapshots:
         for above in [taken for taken in self.offsets if taken > offset]:
             self.remove(above)
 
-    def newest(self) -> Iterator[tuple[int, list[Producer]]]:
-        """(offset, producers) of the newest that is whole, or nothing; those that are not whole are removed."""
-        for offset in sorted(self.offsets, reverse=True):
+    def newest(self, upto: int) -> Iterator[tuple[int, list[Producer]]]:
+        """(offset, producers) of the newest up to `upto` that is whole, or nothing; those not whole are removed."""
+        for offset in sorted([taken for taken in self.offsets if taken <= upto], reverse=True):
             try:
                 yield offset, decode(self._files.read(self.path(offset)))
             except (Corrupt, FileNotFoundError):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kbroker_storage import InvalidProducerEpoch, OutOfOrderSequence
+from kbroker_storage import InvalidProducerEpoch, Marker, OutOfOrderSequence
 from kbroker_storage.entry import MAX_SEQUENCE
 from kbroker_storage.producers import Batch, Producer, Producers
 from storage_frames import FORMAT, build
@@ -97,7 +97,7 @@ def test_producers_do_not_know_each_other(story):
 def test_a_marker_raises_the_epoch_without_a_sequence(story):
     story.send(0, transactional=True)
     assert story.producers.get(7).txn_first_offset == 0
-    story.send(-1, epoch=1, control=True)
+    story.producers.end(story.entry(-1, epoch=1, control=True), Marker(True, 0), 1)
     assert story.producers.get(7).txn_first_offset == -1
     with pytest.raises(InvalidProducerEpoch):
         story.send(1)
@@ -118,7 +118,7 @@ def test_the_state_from_a_snapshot_is_completed_from_the_log_once_it_is_needed(s
     producer = Producer(7, 0)
     producer.batches.append(batches[-1])
     producer.partial = True
-    story.producers.put(producer)
+    story.producers.load([producer])
     story.offset = 3
     assert story.send(2) == batches[2]
     assert story.send(3) is None
@@ -136,7 +136,7 @@ def test_batches_that_the_log_does_not_confirm_are_not_taken_from_it(story):
     producer = Producer(7, 0)
     producer.batches.append(Batch(2, 2, 2, 2, 0))
     producer.partial = True
-    story.producers.put(producer)
+    story.producers.load([producer])
     with pytest.raises(OutOfOrderSequence):
         story.send(8)
 

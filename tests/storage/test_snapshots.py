@@ -73,7 +73,8 @@ def test_the_newest_whole_snapshot_counts_and_broken_ones_go(ground, files, snap
         snapshots.write(offset, [producer(offset)], keep=(10, 20, 30))
     files.replace(snapshots.path(40), b"broken", sync=False)
     files.remove(snapshots.path(30))
-    assert [(offset, [each.producer_id for each in found]) for offset, found in snapshots.newest()] == [(20, [20])]
+    newest = [(offset, [each.producer_id for each in found]) for offset, found in snapshots.newest(upto=40)]
+    assert newest == [(20, [20])]
     assert snapshots.offsets == {10, 20}
     assert sorted(files.entries(ground.directory)) == ["00000000000000000010.snapshot", "00000000000000000020.snapshot"]
 
@@ -86,4 +87,11 @@ def test_a_new_snapshot_replaces_those_that_no_segment_needs(ground, files, snap
     assert sorted(files.entries(ground.directory)) == ["00000000000000000010.snapshot"]
     snapshots.remove(10)
     snapshots.remove(10)
-    assert list(snapshots.newest()) == []
+    assert list(snapshots.newest(upto=40)) == []
+
+
+def test_a_snapshot_behind_what_may_be_believed_is_left_alone(ground, files, snapshots):
+    for offset in (10, 20):
+        snapshots.write(offset, [producer(offset)], keep=(10,))
+    assert [offset for offset, _ in snapshots.newest(upto=19)] == [10]
+    assert snapshots.offsets == {10, 20}

@@ -1,0 +1,35 @@
+"""Transaction markers: the control batches that end a producer's transaction in a partition (KIP-98).
+
+One record in a batch of its own, with the transaction's producer id and an epoch that is not older; the offset of the
+batch is the end of the transaction.
+"""
+
+from __future__ import annotations
+
+from kbroker_storage import Marker
+from kbroker_wire import ProtocolError
+from kbroker_wire.messages.end_txn_marker import decode_end_txn_marker, encode_end_txn_marker
+from kbroker_wire.record_building import build_batch
+from kbroker_wire.records import Record, RecordBatch
+
+
+def build_marker(
+    producer_id: int, producer_epoch: int, *, commit: bool, coordinator_epoch: int, now_ms: int
+) -> bytearray:
+    """The batch, not yet placed in a log."""
+    key, value = encode_end_txn_marker(committed=commit, coordinator_epoch=coordinator_epoch)
+    record = Record(timestamp=now_ms, key=key, value=value)
+    return bytearray(
+        build_batch([record], producer_id=producer_id, producer_epoch=producer_epoch, transactional=True, control=True)
+    )
+
+
+def read_marker(frame: memoryview) -> Marker | None:
+    """What a control batch says of its producer's transaction; None if it is empty or of another kind."""
+    try:
+        for record in RecordBatch(frame).records():
+            committed, marker = decode_end_txn_marker(record.key, record.value)
+            return Marker(committed, marker.coordinator_epoch)
+    except ProtocolError:  # of another kind, or of none that anybody knows: nobody's transaction ends by it
+        pass
+    return None

@@ -1,0 +1,132 @@
+"""What one log knows of its producers and their transactions, and the files that keep it beside the log.
+
+Nothing of it is more than the frames say. Producers are read from a snapshot and the frames behind it. Transaction
+indexes are believed up to the offset that was durable, and made anew behind it: their entries follow from the frames,
+given the producers' state before them.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from .entry import NO_PRODUCER, Entry, Format, Origin
+from .flush import Unsynced
+from .producers import Batch, History, Producers, Verification
+from .segment import Home, Segment
+from .snapshots import Snapshots
+from .transactions import TransactionIndexes
+
+Frames = Sequence[tuple[Entry, memoryview]]
+
+
+class ProducerState:
+    """Of one log; `check` before an append, `record` after it."""
+
+    __slots__ = ("_format", "_indexes", "producers", "snapshots")
+
+    def __init__(self, home: Home, unsynced: Unsynced, history: History) -> None:
+        self._format: Format = home.format
+        self.snapshots = Snapshots(home.files, home.directory, unsynced, set())
+        self._indexes = TransactionIndexes(home.files, home.directory, unsynced)
+        self.producers = Producers(history)
+
+    # -- appending
+
+    def check(
+        self, frames: Frames, origin: Origin, verified: Verification | None, transaction_version: int
+    ) -> list[Batch]:
+        """Stored batches if these repeat them, else nothing.
+
+        Raises OutOfOrderSequence, InvalidProducerEpoch, InvalidTransactionState, CoordinatorFenced.
+        """
+        if origin is Origin.CLIENT:
+            if len(frames) == 1:
+                repeated = self.producers.check(frames[0][0], verified)
+                return [] if repeated is None else [repeated]
+            return self.producers.check_all([entry for entry, _ in frames], verified)
+        for entry, frame in frames:
+            marker = self._format.marker(frame) if entry.control else None
+            if marker is not None:
+                self.producers.check_marker(entry, marker, transaction_version)
+            elif entry.producer_id != NO_PRODUCER:
+                self.producers.check_coordinated(entry, verified)
+        return []
+
+    def end_transaction(self, segment: int, entry: Entry, frame: memoryview, offset: int) -> None:
+        """A control frame is in the log at `offset`, in the segment with that base."""
+        marker = self._format.marker(frame)
+        aborted = None if marker is None else self.producers.end(entry, marker, offset)
+        if aborted is not None:
+            self._indexes.add(segment, aborted)
+
+    # -- looking
+
+    def last_stable_offset(self, high_watermark: int, start: int) -> int:
+        """`start`: of the log; what was undecided may have been deleted."""
+        undecided = self.producers.undecided
+        return max(undecided.last_stable_offset(high_watermark), start) if undecided else high_watermark
+
+    def aborted(self, start: int, upper: int) -> list[tuple[int, int]]:
+        """(producer id, first offset) of the aborted transactions with records in [start, upper)."""
+        return self._indexes.overlapping(start, upper) if self._indexes else []
+
+    # -- the files
+
+    def save(self) -> None:
+        """Write what transaction indexes could not. Raises OSError."""
+        self._indexes.save()
+
+    def take_snapshot(self, end: int, keep: Iterable[int]) -> None:
+        """Write all as of `end`, the log's. Of older snapshots those at `keep` stay. Raises OSError."""
+        self._indexes.save()
+        self.snapshots.write(end, self.producers, keep)
+
+    def drop(self, base: int) -> None:
+        """The segment at `base` goes. Raises OSError."""
+        self.snapshots.remove(base)
+        self._indexes.remove(base)
+
+    def clear(self) -> None:
+        """All segments are gone. Raises OSError."""
+        self.snapshots.remove_above(-1)
+        self.producers.clear()
+
+    def truncate(self, segments: list[Segment]) -> set[int]:
+        """The log ends earlier now. The ids of those met in frames behind the snapshot. Raises Corrupt, OSError."""
+        end = segments[-1].end
+        self._indexes.truncate(end)
+        return self._replay(segments, end)
+
+    def load(self, segments: list[Segment], indexed: list[int], verified_from: int) -> set[int]:
+        """The log was just opened; bases `indexed` have transaction indexes, `snapshots` knows its offsets.
+
+        verified_from  see recovery.Opened
+
+        The ids of the producers met in frames behind the snapshot. Raises Corrupt, OSError.
+        """
+        ends = {segment.base: segment.end for segment in segments if segment.base in indexed}
+        trusted = self._indexes.load(ends, min(verified_from, segments[-1].end))
+        return self._replay(segments, trusted)
+
+    def close(self) -> None:
+        """Let the descriptors go."""
+        self._indexes.close()
+
+    def _replay(self, segments: list[Segment], trusted: int) -> set[int]:
+        """From the newest snapshot up to `trusted`, where the transaction indexes end, to the end of the log."""
+        producers, known = self.producers, segments[0].base
+        met: set[int] = set()
+        producers.clear()
+        self.snapshots.remove_above(segments[-1].end)
+        for offset, taken in self.snapshots.newest(trusted):
+            known = max(offset, known)
+            producers.load(taken)
+        for segment in segments:
+            if known >= segment.end:
+                continue
+            store = segment.store
+            for position, entry in store.scan(segment.locate(known)[0]):
+                if entry.control:
+                    self.end_transaction(segment.base, entry, store.frame(position, entry.size), entry.base_offset)
+                elif entry.producer_id != NO_PRODUCER:
+                    producers.record(entry, entry.base_offset, entry.last_offset)
+                met.add(entry.producer_id)
+        return met
