@@ -23,6 +23,14 @@ from apache_kafka import ApacheKafka
 Kind = Literal["kbroker", "apache", "other"]
 
 PATIENCE_S = 30.0  # how long a test waits for a client without any progress; a healthy broker answers in milliseconds
+
+# A group rebalances at once, and members of the new protocol (KIP-848) hear of it soon: 3 s and 5 s by default.
+QUICK_GROUPS: dict[str, object] = {
+    "group.initial.rebalance.delay.ms": 0,
+    "group.consumer.heartbeat.interval.ms": 200,
+    "group.consumer.min.heartbeat.interval.ms": 200,
+}
+
 READY_S = 30.0  # kbroker answers in half a second; a machine that is busy with other things gets its time
 STOP_S = 30.0
 

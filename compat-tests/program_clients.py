@@ -120,41 +120,52 @@ def _build(command: Sequence[str], folder: Path, environment: dict[str, str] | N
 
 
 def java(folder: Path) -> Program:
-    """Apache Kafka's Java client, compiled into `folder`. Raises NotHere."""
+    """Apache Kafka's Java client. Raises NotHere."""
+    return Program("Java", java_command(folder, "Client"))
+
+
+def franz_go(folder: Path) -> Program:
+    """franz-go. Raises NotHere."""
+    return Program("franz-go", go_command(folder))
+
+
+def kafkajs(folder: Path) -> Program:
+    """kafkajs. Raises NotHere."""
+    return Program("kafkajs", node_command(folder, "kafkajs.js"), ("none", "gzip"), reads=False)
+
+
+def platformatic(folder: Path) -> Program:
+    """@platformatic/kafka. Raises NotHere."""
+    return Program("@platformatic/kafka", node_command(folder, "platformatic.js"), ("none", "gzip"))
+
+
+def java_command(folder: Path, main_class: str) -> tuple[str, ...]:
+    """A class of java/, compiled into `folder` against the client library that the pom pins. Raises NotHere."""
     _need("javac", "openjdk-17-jdk-headless")
     try:
         apache_kafka.install()
     except apache_kafka.KafkaUnavailable as reason:
         raise NotHere(str(reason)) from None
-    jars = f"{apache_kafka.broker_libs()}/*"
-    _build(["javac", "-d", str(folder), "-cp", jars, str(HERE / "java" / "Client.java")], HERE)
+    jars, classes = f"{apache_kafka.broker_libs()}/*", folder / "classes"
+    if not (classes / f"{main_class}.class").exists():
+        _build(["javac", "-d", str(classes), "-cp", jars, str(HERE / "java" / f"{main_class}.java")], HERE)
     jvm = ("-Xmx256M", *apache_kafka.QUICK_JVM, "-Dlog4j2.level=OFF")
-    return Program("Java", ("java", *jvm, "-cp", f"{folder}:{jars}", "Client"))
+    return ("java", *jvm, "-cp", f"{classes}:{jars}", main_class)
 
 
-def franz_go(folder: Path) -> Program:
-    """franz-go, built into `folder`. Raises NotHere."""
+def go_command(folder: Path) -> tuple[str, ...]:
+    """The program of go/, built into `folder`. Raises NotHere."""
     _need("go", "golang")
     _build(["go", "build", "-o", str(folder / "franz-go"), "."], HERE / "go")
-    return Program("franz-go", (str(folder / "franz-go"),))
+    return (str(folder / "franz-go"),)
 
 
-def kafkajs(folder: Path) -> Program:
-    """kafkajs, installed into `folder`. Raises NotHere."""
-    return Program("kafkajs", ("node", str(_node(folder) / "kafkajs.js")), ("none", "gzip"), reads=False)
-
-
-def platformatic(folder: Path) -> Program:
-    """@platformatic/kafka, installed into `folder`. Raises NotHere."""
-    return Program("@platformatic/kafka", ("node", str(_node(folder) / "platformatic.js")), ("none", "gzip"))
-
-
-def _node(folder: Path) -> Path:
-    """A copy of node/ with its packages as the lock file has them."""
+def node_command(folder: Path, script: str) -> tuple[str, ...]:
+    """A script of node/, in a copy in `folder` that has the packages of the lock file. Raises NotHere."""
     _need("node", "nodejs")
     _need("npm", "npm")
     copy = folder / "node"
     if not copy.is_dir():
         shutil.copytree(HERE / "node", copy, ignore=shutil.ignore_patterns("node_modules"))
         _build(["npm", "ci", "--no-progress", "--loglevel=error"], copy)
-    return copy
+    return ("node", str(copy / script))

@@ -17,15 +17,10 @@ PROGRAMS: dict[str, Callable[[Path], Program]] = {
 }
 
 
-@pytest.fixture(scope="session")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("programs")
-
-
 @pytest.fixture(scope="module", params=PROGRAMS)
-def program(request: pytest.FixtureRequest, folder: Path) -> Program:
+def program(request: pytest.FixtureRequest, programs_folder: Path) -> Program:
     try:
-        return PROGRAMS[request.param](folder)
+        return PROGRAMS[request.param](programs_folder)
     except NotHere as reason:
         pytest.skip(str(reason))
 

@@ -4,6 +4,7 @@
 //	program BOOTSTRAP read TOPIC COUNT               prints the first COUNT records of partition 0
 //	program BOOTSTRAP offsets TOPIC                  prints the first offset of partition 0 and the end
 //	program BOOTSTRAP admin TOPIC                    creates, describes, grows and deletes the topic
+//	program BOOTSTRAP STEP PREFIX COUNT              a step of steps.go
 //
 // A record is a line: timestamp, key, value, headers, with tabs between; base64, "-" for null, headers as name:value with
 // commas between.
@@ -52,7 +53,11 @@ func main() {
 	case "admin":
 		err = admin(ctx, bootstrap, topic)
 	default:
-		err = fmt.Errorf("unknown command %q", command)
+		step, known := steps[command]
+		if !known {
+			log.Fatalf("unknown command %q", command)
+		}
+		err = runStep(bootstrap, command, topic, os.Args[4], step)
 	}
 	if err != nil {
 		log.Fatal(err)

@@ -1,14 +1,8 @@
 // @platformatic/kafka as program.js describes. Its consumer streams with groups only; reading is by its `fetch` call.
 
 import { Admin, Consumer, Producer } from '@platformatic/kafka'
+import './node20.js'
 import { expect, formatRecord, run, settles } from './program.js'
-
-// The package asks for Node.js 22 and uses this of it; with it, Debian's Node.js 20 does as well.
-Promise.withResolvers ??= function () {
-  let resolve, reject
-  const promise = new this((...functions) => { [resolve, reject] = functions })
-  return { promise, resolve, reject }
-}
 
 const PARTITION_MAX_BYTES = 1 << 20
 
