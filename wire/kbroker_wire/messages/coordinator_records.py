@@ -29,7 +29,7 @@ class RecordType(NamedTuple):
     written: int
 
 
-# Of `__consumer_offsets`. Before a commit had an expiry its key's type was 0; the bodies are the same.
+# Of `__consumer_offsets`. 0 is the older type of a commit's key, no longer written; the bodies are the same.
 GROUP_RECORDS: Mapping[int, RecordType] = {
     0: RecordType(group.OffsetCommitKey, group.OffsetCommitValue, 4),
     1: RecordType(group.OffsetCommitKey, group.OffsetCommitValue, 4),
