@@ -54,8 +54,11 @@ APIS = (
     Api(22, "InitProducerId", "init_producer_id", 0, 5),
     Api(23, "OffsetForLeaderEpoch", "offset_for_leader_epoch", 2, 4),
     Api(32, "DescribeConfigs", "describe_configs", 1, 4),
+    Api(33, "AlterConfigs", "alter_configs", 0, 2),
     Api(37, "CreatePartitions", "create_partitions", 0, 3),
+    Api(44, "IncrementalAlterConfigs", "incremental_alter_configs", 0, 1),
     Api(60, "DescribeCluster", "describe_cluster", 0, 2),
+    Api(74, "ListConfigResources", "list_config_resources", 0, 1),
     Api(75, "DescribeTopicPartitions", "describe_topic_partitions", 0, 0),
 )
 

@@ -34,7 +34,7 @@ from .features import METADATA_VERSION, SUPPORTED
 from .fetching import Fetches
 from .folder import DataFolder, Offsets
 from .listeners import Connections
-from .metadata.image import Delta, Image
+from .metadata.image import BROKER_RESOURCE, Delta, Image
 from .metadata.log import MetadataLog
 from .producer_ids import ProducerIds
 from .readiness import Readiness
@@ -90,6 +90,7 @@ class Broker:
             publish=self._publish,
         )
         self.producer_ids = ProducerIds(lambda: self.controller.allocate_producer_ids(self.node_id))
+        self._own_configs = ((BROKER_RESOURCE, str(self.node_id)), (BROKER_RESOURCE, ""))
         self._removals: list[Removal] = []
         self._wake = trio.Event()  # for the housekeeper
         self._checkpointing = trio.Lock()
@@ -103,12 +104,22 @@ class Broker:
         """What is committed becomes what this broker does."""
         self.image = image
         self._removals += self.replicas.publish(image, delta)
+        if not delta.configs.isdisjoint(self._own_configs):
+            self._configure()
+            self.replicas.configure(image)
         if self._removals:
             self._wake_housekeeper()
         if any(
             (each.name, i) in self.folder.named for each in delta.removed.values() for i in range(len(each.partitions))
         ):
             await self.write_checkpoints()  # none of it may be believed of a topic that gets the name next
+
+    def _configure(self) -> None:
+        """Take over what is set for this broker, and for all of them."""
+        own, cluster = (self.image.config(kind, name) for kind, name in self._own_configs)
+        for sentence in self.config.change(own, cluster):
+            log.warning("%s", sentence)
+        self.connections.configure()
 
     def _wake_housekeeper(self) -> None:
         self._wake.set()
@@ -117,6 +128,7 @@ class Broker:
         """State as of the last stop: metadata, then the logs of a broker that did not stop cleanly."""
         delta = self.controller.load()
         self.image = self.controller.image
+        self._configure()
         self.replicas.publish(self.image, delta)
         self.replicas.recover()
         if not self.folder.named <= {METADATA_KEY, *self.replicas.checkpoints()[0]}:

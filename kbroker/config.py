@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .settings.describe import ConfigRow, ConfigSource, ConfigSynonym, broker_row, topic_row, unknown_row
+from .settings.describe import (
+    ConfigRow,
+    ConfigSource,
+    ConfigSynonym,
+    Layers,
+    broker_row,
+    broker_synonyms,
+    dynamic_row,
+    resource_row,
+    unknown_row,
+)
+from .settings.dynamic import broker_setting, is_dynamic
+from .settings.group_config import GroupConfig, effective_group_config, group_values
 from .settings.listeners import Listener, advertised_addresses, client_listeners, parse_protocols
-from .settings.setting import LIST, ConfigError, Setting, Value
+from .settings.setting import ConfigError, Setting, Value
 from .settings.tables import BROKER, TOPIC, client_metrics, group
 from .settings.topic_config import (
     FALLBACKS,
@@ -38,7 +50,7 @@ __all__ = [
 STANDING = {"listeners": "PLAINTEXT://127.0.0.1:9092", "node.id": "1", "log.dirs": "./kbroker-data"}
 # Settings that say the same thing: who names one of them has replaced them all.
 _SAME = (("log.dirs", "log.dir"), ("node.id", "broker.id"))
-_CACHED_TOPICS = 1000  # different sets of overrides remembered, before the cache starts anew
+_CACHED = 1000  # different sets of overrides remembered, of topics and of groups, before the cache starts anew
 
 
 class StartError(Exception):
@@ -50,14 +62,17 @@ class BrokerConfig(TypedLookups):
 
     `config.int("log.segment.bytes")` and its like look up by Kafka's name; KeyError for a name that no table has.
     `warnings` are sentences for the log: unknown names, and settings that kbroker takes note of but does not act on.
+    While the broker runs, `change` may change what a look-up gives: ask when the value is needed, or ask again then.
     """
 
-    __slots__ = ("_topics", "advertised", "given", "listeners", "unknown", "warnings")
+    __slots__ = ("_groups", "_layers", "_topics", "advertised", "given", "listeners", "unknown", "warnings")
 
     def __init__(self, given: Mapping[str, Value], unknown: tuple[str, ...], warnings: list[str]) -> None:
         super().__init__(Values(BROKER, given))
         self.given, self.unknown, self.warnings = dict(given), unknown, warnings
+        self._layers = Layers({}, {}, self.given)
         self._topics: dict[frozenset[tuple[str, str]], TopicConfig] = {}
+        self._groups: dict[frozenset[tuple[str, str]], GroupConfig] = {}
         controllers = tuple(name.upper() for name in self.list("controller.listener.names"))
         protocols = parse_protocols("listener.security.protocol.map", self.str("listener.security.protocol.map"))
         self.listeners, left_out = client_listeners(self.list("listeners"), protocols, controllers)
@@ -103,16 +118,43 @@ class BrokerConfig(TypedLookups):
         """`header` or `records`."""
         return self.str("kbroker.validate")
 
+    def change(self, own: Mapping[str, str], cluster: Mapping[str, str]) -> list[str]:
+        """Take over what was set at run time: for this broker alone, which goes first, and for all brokers.
+
+        Returns sentences about values that can not be, and are ignored: another version of this software set them.
+        """
+        sentences: list[str] = []
+        layers = [{name: text for name, text in texts.items() if is_dynamic(name)} for texts in (own, cluster)]
+        typed = [_typed(texts, sentences) for texts in layers]
+        self._layers = Layers(own, cluster, self.given)
+        self.values = Values(BROKER, {**self.given, **typed[1], **typed[0]})
+        self._topics.clear()
+        self._groups.clear()
+        return sentences
+
     def describe_broker(self) -> list[ConfigRow]:
-        """Every setting, by name, then the unknown ones that were given."""
-        rows = [broker_row(setting, self.given) for setting in BROKER.values() if not setting.hidden]
-        return rows + [unknown_row(name) for name in self.unknown]
+        """Every setting, by name, then the unknown ones that were given, and the others that were set at run time."""
+        rows = [broker_row(setting, self._layers) for setting in BROKER.values() if not setting.hidden]
+        rows += [unknown_row(name) for name in self.unknown]
+        others = {*self._layers.own, *self._layers.cluster} - {row.name for row in rows}
+        return rows + [dynamic_row(name, self._layers) for name in sorted(others)]
+
+    def describe_all_brokers(self) -> list[ConfigRow]:
+        """What was set at run time for all brokers, by name."""
+        layers = Layers({}, self._layers.cluster, {})
+        rows = [dynamic_row(name, layers) for name in sorted(layers.cluster)]
+        return [row._replace(synonyms=row.synonyms[:1]) for row in rows]
 
     def describe_topic(self, overrides: Mapping[str, str]) -> list[ConfigRow]:
         """Every setting of a topic with these overrides, by name; hidden ones only when set. Raises ConfigError."""
         values = self._topic_values(overrides)
         return [
-            topic_row(setting, values[name], name in overrides, BROKER.get(setting.synonym), self.given)
+            resource_row(
+                setting,
+                values[name],
+                ConfigSource.DYNAMIC_TOPIC if name in overrides else None,
+                broker_synonyms(BROKER[setting.synonym], self._layers) if setting.synonym in BROKER else (),
+            )
             for name, setting in TOPIC.items()
             if not setting.hidden or name in overrides
         ]
@@ -132,25 +174,42 @@ class BrokerConfig(TypedLookups):
             return row._replace(config_source=ConfigSource.STATIC_BROKER)
         return row
 
-    def describe_group(self) -> list[ConfigRow]:
-        """Every setting of a group that has none of its own, by name."""
+    def describe_group(self, overrides: Mapping[str, str]) -> list[ConfigRow]:
+        """Every setting of a group with these overrides, by name. Raises ConfigError."""
+        own = {name: setting.parse(overrides[name]) for name, setting in group().items() if name in overrides}
+        values = group_values(self, own)
         return [
-            topic_row(setting, self._group_default(setting), False, BROKER.get(setting.synonym, setting), self.given)
-            for setting in group().values()
+            resource_row(
+                setting, values[name], ConfigSource.GROUP if name in own else None, self._behind_group(setting)
+            )
+            for name, setting in group().items()
         ]
 
-    def _group_default(self, setting: Setting) -> Value:
-        """The broker's setting for all groups, the first one of a list, else Kafka's default."""
-        value = self[setting.synonym] if setting.synonym else setting.parse(setting.default)
-        if isinstance(value, tuple) and setting.type is not LIST:
-            return value[0] if value else None
-        return value
+    def _behind_group(self, setting: Setting) -> tuple[ConfigSynonym, ...]:
+        if setting.synonym:
+            return broker_synonyms(BROKER[setting.synonym], self._layers)
+        return (ConfigSynonym(setting.name, setting.default, ConfigSource.DEFAULT),)
 
-    def describe_client_metrics(self) -> list[ConfigRow]:
-        """Every setting of a client-metrics subscription that has none of its own, by name."""
+    def group(self, overrides: Mapping[str, str]) -> GroupConfig:
+        """The effective settings of a group; the same object for the same overrides until the broker's change."""
+        key = frozenset(overrides.items())
+        config = self._groups.get(key)
+        if config is None:
+            config = effective_group_config(self, overrides)
+            if len(self._groups) >= _CACHED:
+                self._groups.clear()
+            self._groups[key] = config
+        return config
+
+    def describe_client_metrics(self, overrides: Mapping[str, str]) -> list[ConfigRow]:
+        """Every setting of a client-metrics subscription with these overrides, by name. Raises ConfigError."""
         return [
-            topic_row(setting, setting.parse(setting.default), False, None, self.given)
-            for setting in client_metrics().values()
+            resource_row(
+                setting,
+                setting.parse(overrides.get(name, setting.default)),
+                ConfigSource.CLIENT_METRICS if name in overrides else None,
+            )
+            for name, setting in client_metrics().items()
         ]
 
     def topic(self, overrides: Mapping[str, str]) -> TopicConfig:
@@ -159,7 +218,7 @@ class BrokerConfig(TypedLookups):
         config = self._topics.get(key)
         if config is None:
             config = TopicConfig(self._topic_values(overrides))
-            if len(self._topics) >= _CACHED_TOPICS:
+            if len(self._topics) >= _CACHED:
                 self._topics.clear()
             self._topics[key] = config
         return config
@@ -200,6 +259,19 @@ class BrokerConfig(TypedLookups):
         for name in ("log.retention.ms", "log.retention.minutes", "log.retention.hours"):
             if self[name] is not None and (self.int(name) < -1 or self.int(name) == 0):
                 raise ConfigError.invalid(name, str(self[name]), "Value must be -1 (for ever), or 1 or more")
+
+
+def _typed(texts: Mapping[str, str], sentences: list[str]) -> dict[str, Value]:
+    """The values that can be read, and a sentence for each of the others."""
+    values: dict[str, Value] = {}
+    for name, text in texts.items():
+        setting = broker_setting(name)
+        assert setting is not None
+        try:
+            values[name] = setting.parse(text)
+        except ConfigError as error:
+            sentences.append(f"the dynamic setting {name} is ignored: {error}")
+    return values
 
 
 def merge(*layers: Mapping[str, str]) -> dict[str, str]:

@@ -7,15 +7,14 @@ import ipaddress
 import logging
 import socket
 from collections import Counter
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import trio
 from trio.lowlevel import wait_readable
 
-from .config import ConfigError
 from .connection import Connection
 from .receiving import ReceiveBudget
+from .settings.listeners import parse_overrides
 
 if TYPE_CHECKING:
     from .broker import Broker
@@ -24,7 +23,6 @@ log = logging.getLogger(__name__)
 
 OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 QUIET_S = 10.0  # a connection that had nothing to say for so long gives its receive buffer back
-OVERRIDES = "max.connections.per.ip.overrides"
 BACK_OFF_S = 0.1  # how long accepting pauses when the process has no descriptor left
 
 
@@ -53,12 +51,17 @@ class Connections:
         self._broker = broker
         self._open: set[Connection] = set()
         self._per_address: Counter[str] = Counter()
-        self._limit = config.int("max.connections")
-        self._limit_per_address = config.int("max.connections.per.ip")
-        self._overrides = parse_overrides(config.str("max.connections.per.ip.overrides"))
         self._max_frame_bytes = config.int("socket.request.max.bytes")
         self._budget = ReceiveBudget(config.int("queued.max.request.bytes"))
         self._idle_s = config.int("connections.max.idle.ms") / 1000
+        self.configure()
+
+    def configure(self) -> None:
+        """Take over the limits as they are configured now; nobody who is connected has to go."""
+        config = self._broker.config
+        self._limit = config.int("max.connections")
+        self._limit_per_address = config.int("max.connections.per.ip")
+        self._overrides = parse_overrides(config.str("max.connections.per.ip.overrides"))
 
     def __len__(self) -> int:
         return len(self._open)
@@ -148,15 +151,3 @@ class Connections:
     def drain(self) -> None:
         for connection in list(self._open):
             connection.drain()
-
-
-def parse_overrides(text: str) -> dict[str, int]:
-    """`max.connections.per.ip.overrides`: "host:count,host:count". Raises ConfigError."""
-    pairs: Iterable[str] = (item.strip() for item in text.split(",") if item.strip())
-    overrides = {}
-    for pair in pairs:
-        host, _, count = pair.rpartition(":")
-        if not host or not count.isdecimal():
-            raise ConfigError.invalid(OVERRIDES, pair, "Unable to parse an address and its limit", "HOST:COUNT,...")
-        overrides[host] = int(count)
-    return overrides

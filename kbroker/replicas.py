@@ -105,6 +105,11 @@ class Replicas:
                 self._configure(image, self.by_name[name])
         return removals
 
+    def configure(self, image: Image) -> None:
+        """The broker's own settings have changed, and with them the defaults of every topic."""
+        for topic in self.by_name.values():
+            self._configure(image, topic)
+
     def _topic_config(self, image: Image, name: str) -> TopicConfig:
         return self._config.topic(image.config(TOPIC_RESOURCE, name))
 
@@ -167,6 +172,10 @@ class Replicas:
         if now >= self._silent_until:
             self._silent_until = now + COMPLAIN_EVERY_S
             log.error("%s takes no records: %s (said at most every %d s)", partition.directory, error, COMPLAIN_EVERY_S)
+
+    @property
+    def verifies_transactions(self) -> bool:
+        return self._config.bool("transaction.partition.verification.enable")
 
     def open_log(self, partition: Partition) -> Log:
         key, path = (partition.name, partition.index), self._path(partition)

@@ -16,6 +16,12 @@ def test_the_readme_lists_the_served_apis():
     assert "| Produce | 0 | 3-13 (advertised from 0) |" in generate.readme()
 
 
+def test_every_api_of_kafka_is_served_or_named_as_missing():
+    generated = generate.apis()
+    for key, (name, _) in generate.kafka_apis().items():
+        assert (f"| {name} | {key} |" in generated) != (f" {name} ({key})" in generated)
+
+
 def test_the_changelog_and_licence_are_there():
     assert "## Unreleased" in (ROOT / "CHANGELOG.md").read_text()
     assert "Apache License" in (ROOT / "LICENSE").read_text()

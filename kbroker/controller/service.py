@@ -18,11 +18,13 @@ from kbroker_storage import Log, StorageError
 from kbroker_wire import ErrorCode
 from kbroker_wire.schema import Message
 
+from ..config import BrokerConfig
 from ..durability import SyncRounds
 from ..errors import Refusal
 from ..metadata.image import Delta, Image, TopicImage
 from ..metadata.log import MetadataLog
-from . import core
+from . import configs, core
+from .configs import ConfigChange
 from .core import CreatedTopic, Defaults, NewTopic
 
 log = logging.getLogger(__name__)
@@ -134,6 +136,15 @@ class Controller:
                 outcome[name] = None
             except Refusal as refusal:
                 outcome[name] = refusal
+        if not validate_only:
+            await self.commit(records)
+        return outcome
+
+    async def alter_configs(
+        self, changes: Sequence[ConfigChange], config: BrokerConfig, *, validate_only: bool = False
+    ) -> list[Refusal | None]:
+        """What became of each change, None for one that was granted; `config`: of the broker that was asked."""
+        records, outcome = configs.alter_configs(self.image, config, changes)
         if not validate_only:
             await self.commit(records)
         return outcome

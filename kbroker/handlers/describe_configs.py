@@ -22,14 +22,19 @@ from kbroker_wire.messages.describe_configs import (
 from ..config import ConfigRow
 from ..controller.core import name_error
 from ..errors import Refusal
-from ..metadata.image import BROKER_LOGGER_RESOURCE, BROKER_RESOURCE, TOPIC_RESOURCE
+from ..metadata.image import (
+    BROKER_LOGGER_RESOURCE,
+    BROKER_RESOURCE,
+    CLIENT_METRICS_RESOURCE,
+    GROUP_RESOURCE,
+    TOPIC_RESOURCE,
+)
 from ..settings.loggers import describe_loggers
 
 if TYPE_CHECKING:
     from ..broker import Broker
     from ..call import Answer, Call
 
-CLIENT_METRICS_RESOURCE, GROUP_RESOURCE = 16, 32  # ConfigResource types, beside those that the metadata log knows
 MIN_INT, MAX_INT = -(1 << 31), (1 << 31) - 1
 
 
@@ -76,7 +81,7 @@ def _topic(name: str, broker: Broker) -> Sequence[ConfigRow]:
 
 def _broker(name: str, broker: Broker) -> Sequence[ConfigRow]:
     if name == "":
-        return []  # the dynamic defaults of all brokers: there are none
+        return broker.config.describe_all_brokers()
     _check_broker_id(name, broker.node_id, f"{broker.node_id} or empty string,")
     return broker.config.describe_broker()
 
@@ -89,12 +94,12 @@ def _broker_logger(name: str, broker: Broker) -> Sequence[ConfigRow]:
 
 def _client_metrics(name: str, broker: Broker) -> Sequence[ConfigRow]:
     _check_named(name, "Client metrics subscription name")
-    return broker.config.describe_client_metrics()
+    return broker.config.describe_client_metrics(broker.image.config(CLIENT_METRICS_RESOURCE, name))
 
 
 def _group(name: str, broker: Broker) -> Sequence[ConfigRow]:
     _check_named(name, "Group name")
-    return broker.config.describe_group()
+    return broker.config.describe_group(broker.image.config(GROUP_RESOURCE, name))
 
 
 KINDS: dict[int, Callable[[str, Broker], Sequence[ConfigRow]]] = {

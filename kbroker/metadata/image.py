@@ -31,8 +31,9 @@ V = TypeVar("V")
 NO_LEADER = -1
 NO_CHANGE = -2  # PartitionChangeRecord.leader when the leader stays
 
-# ConfigResource types of the protocol
-TOPIC_RESOURCE, BROKER_RESOURCE, BROKER_LOGGER_RESOURCE = 2, 4, 8
+# ConfigResource types of the protocol. A broker's configuration is under its id, that of all brokers under "";
+# levels of loggers are not in the metadata log.
+TOPIC_RESOURCE, BROKER_RESOURCE, BROKER_LOGGER_RESOURCE, CLIENT_METRICS_RESOURCE, GROUP_RESOURCE = 2, 4, 8, 16, 32
 
 
 class PartitionImage(NamedTuple):
@@ -240,7 +241,10 @@ class _Replay:
             values.pop(record.name, None)
         else:
             values[record.name] = record.value
-        configs[resource] = values
+        if values:
+            configs[resource] = values
+        else:
+            configs.pop(resource, None)
         self.delta.configs.add(resource)
 
     def _register(self, record: RegisterBrokerRecord) -> None:

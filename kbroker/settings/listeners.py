@@ -10,6 +10,7 @@ from .setting import ConfigError
 _ENDPOINT = re.compile(
     r"(?P<name>[^:/]+)://(?:\[(?P<v6>[0-9a-fA-F:.%]*)\]|(?P<host>[0-9a-zA-Z\-%._]*)):(?P<port>[0-9]+)", re.ASCII
 )
+PER_IP_OVERRIDES = "max.connections.per.ip.overrides"
 PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 _WILDCARDS = ("0.0.0.0", "::")  # noqa: S104  # told apart here, not bound to
 
@@ -111,3 +112,17 @@ def with_port(endpoints: str, port: int, controllers: tuple[str, ...] = ()) -> s
         raise ConfigError("listeners", endpoints, f"--port means one listener, not {endpoints}")
     moved = [(name, host, was if name in controllers else port) for name, host, was in found]
     return ",".join(f"{name}://{f'[{host}]' if ':' in host else host}:{number}" for name, host, number in moved)
+
+
+def parse_overrides(text: str) -> dict[str, int]:
+    """`max.connections.per.ip.overrides`: "host:count,host:count". Raises ConfigError."""
+    pairs = (item.strip() for item in text.split(",") if item.strip())
+    overrides = {}
+    for pair in pairs:
+        host, _, count = pair.rpartition(":")
+        if not host or not count.isdecimal():
+            raise ConfigError.invalid(
+                PER_IP_OVERRIDES, pair, "Unable to parse an address and its limit", "HOST:COUNT,..."
+            )
+        overrides[host] = int(count)
+    return overrides

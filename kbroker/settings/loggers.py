@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 
 from .describe import ConfigRow, ConfigSource
+from .setting import ConfigError
 
 ROOT = "root"  # what Kafka calls the logger that has no name
 _PACKAGE = "kbroker"
@@ -16,6 +18,7 @@ _LEVELS = (
     (logging.INFO, "INFO"),
     (logging.DEBUG, "DEBUG"),
 )
+_BELOW_DEBUG = 5  # Kafka's TRACE, for which Python has no name
 
 
 def describe_loggers() -> list[ConfigRow]:
@@ -23,10 +26,31 @@ def describe_loggers() -> list[ConfigRow]:
 
     Loggers of other packages in this process are nobody's business but theirs.
     """
-    root = logging.getLogger()
-    names = [name for name in list(root.manager.loggerDict) if name.split(".")[0].startswith(_PACKAGE)]
-    rows = [_row(ROOT, root)]
-    return rows + [_row(name, logging.getLogger(name)) for name in sorted(names)]
+    rows = [_row(ROOT, logging.getLogger())]
+    return rows + [_row(name, logging.getLogger(name)) for name in sorted(_names())]
+
+
+def _names() -> list[str]:
+    known = list(logging.getLogger().manager.loggerDict)
+    return [name for name in known if name.split(".")[0].startswith(_PACKAGE)]
+
+
+def change_levels(wanted: Mapping[str, str | None], *, validate_only: bool = False) -> None:
+    """Set the levels of loggers, by Kafka's words; None: that of the logger above counts again. All or none.
+
+    Raises ConfigError for a logger that is not there, and for an unknown level, in Kafka's words.
+    """
+    levels = {word: level for level, word in _LEVELS} | {"TRACE": _BELOW_DEBUG}
+    known = {ROOT, *_names()}
+    for name, word in wanted.items():
+        if name not in known:
+            raise ConfigError(name, word, f"Logger {name} does not exist!")
+        if word is not None and word not in levels:
+            why = f"Cannot set the log level of {name} to {word} as it is not a supported log level."
+            raise ConfigError(name, word, f"{why} Valid log levels are {', '.join(sorted(levels))}")
+    if not validate_only:
+        for name, word in wanted.items():
+            logging.getLogger(None if name == ROOT else name).setLevel(logging.NOTSET if word is None else levels[word])
 
 
 def _row(name: str, logger: logging.Logger) -> ConfigRow:

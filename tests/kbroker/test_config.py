@@ -304,7 +304,7 @@ def test_create_topics_shows_values_as_written_and_the_source_behind_other_units
 
 def test_a_group_takes_the_brokers_settings_for_all_groups() -> None:
     given = {"group.consumer.session.timeout.ms": "50000", "group.streams.assignors": "mine,sticky"}
-    rows = {row.name: row for row in BrokerConfig.parse(given).describe_group()}
+    rows = {row.name: row for row in BrokerConfig.parse(given).describe_group({})}
     own, first, default = (
         rows[name] for name in ("consumer.session.timeout.ms", "streams.assignor.name", "share.auto.offset.reset")
     )
@@ -319,6 +319,6 @@ def test_a_group_takes_the_brokers_settings_for_all_groups() -> None:
 
 
 def test_a_subscription_to_client_metrics_has_defaults_only() -> None:
-    rows = BrokerConfig.parse({}).describe_client_metrics()
+    rows = BrokerConfig.parse({}).describe_client_metrics({})
     assert {row.name: row.value for row in rows} == {"interval.ms": "300000", "match": "", "metrics": ""}
     assert {row.config_source for row in rows} == {ConfigSource.DEFAULT}

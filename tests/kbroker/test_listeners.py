@@ -12,7 +12,8 @@ from trio.testing import wait_all_tasks_blocked
 
 from broker_in_memory import batch, fetch_request, produce, running
 from kbroker.config import ConfigError
-from kbroker.listeners import BACK_OFF_S, parse_overrides, told_address
+from kbroker.listeners import BACK_OFF_S, told_address
+from kbroker.settings.listeners import parse_overrides
 from kbroker_wire import ErrorCode
 from kbroker_wire.messages.api_versions import ApiVersionsRequest
 from kbroker_wire.messages.describe_cluster import DescribeClusterRequest
