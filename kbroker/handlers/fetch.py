@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from kbroker_wire import ErrorCode
 from kbroker_wire.messages.fetch import (
+    AbortedTransaction,
     EpochEndOffset,
     FetchableTopicResponse,
     FetchRequest,
@@ -108,7 +109,7 @@ def _row(read: Read, read_committed: bool, version: int, moved: set[int]) -> Par
         high_watermark=read.high_watermark,
         last_stable_offset=read.last_stable,
         log_start_offset=read.log_start,
-        aborted_transactions=[] if read_committed or read.partition is None else None,
+        aborted_transactions=_aborted(read) if read_committed or read.partition is None else None,
         records=b"" if read.records is None else read.records,
     )
     if read.diverging is not None:
@@ -118,6 +119,10 @@ def _row(read: Read, read_committed: bool, version: int, moved: set[int]) -> Par
         row.current_leader = LeaderIdAndEpoch(leader_id=leader, leader_epoch=read.partition.leader_epoch)
         moved.add(leader)
     return row
+
+
+def _aborted(read: Read) -> list[AbortedTransaction]:
+    return [AbortedTransaction(producer_id=producer, first_offset=offset) for producer, offset in read.aborted]
 
 
 def refuse(request: FetchRequest, code: ErrorCode) -> FetchResponse:

@@ -25,7 +25,7 @@ from .files import File, Files, Lease, Lock, Slice
 from .flush import FlushPlan
 from .log import Log
 from .memory import MemoryFiles
-from .producers import UNASKED, Producer, Verification
+from .producers import UNASKED, Producer, VerificationToken
 
 __all__ = [
     "UNASKED",
@@ -60,6 +60,6 @@ __all__ = [
     "Slice",
     "StorageError",
     "UnexpectedOffset",
-    "Verification",
+    "VerificationToken",
     "WriteFailed",
 ]

@@ -28,7 +28,7 @@ from .files import EMPTY, Files, Slice
 from .flush import FlushPlan, Unsynced
 from .history import entries_from, last_batches
 from .producer_state import ProducerState
-from .producers import UNASKED, Verification
+from .producers import UNASKED, VerificationToken
 from .recovery import open_segments
 from .segment import MAX_RELATIVE, Home, Segment
 
@@ -121,7 +121,7 @@ class Log:
         now_ms: int,
         origin: Origin = Origin.CLIENT,
         *,
-        verified: Verification | None = UNASKED,
+        verified: VerificationToken | None = UNASKED,
         transaction_version: int = 0,
     ) -> Appended:
         """Give the frames offsets from `end` on, patch them, and write them: all or none.
@@ -343,7 +343,8 @@ class Log:
 
     def last_stable_offset(self, high_watermark: int) -> int:
         """Below it all is decided, by markers below `high_watermark`; never above that, which may not have fallen."""
-        return self._state.last_stable_offset(high_watermark, self.start)
+        undecided = self.producers.undecided
+        return max(undecided.last_stable_offset(high_watermark), self.start) if undecided else high_watermark
 
     def aborted(self, offset: int, nbytes: int, end: int) -> list[tuple[int, int]]:
         """(producer id, first offset) of the aborted transactions with records in the `nbytes` that `read(offset, ...,

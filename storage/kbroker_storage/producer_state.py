@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from .entry import NO_PRODUCER, Entry, Format, Origin
 from .flush import Unsynced
-from .producers import Batch, History, Producers, Verification
+from .producers import Batch, History, Producers, VerificationToken
 from .segment import Home, Segment
 from .snapshots import Snapshots
 from .transactions import TransactionIndexes
@@ -31,7 +31,7 @@ class ProducerState:
     # -- appending
 
     def check(
-        self, frames: Frames, origin: Origin, verified: Verification | None, transaction_version: int
+        self, frames: Frames, origin: Origin, verified: VerificationToken | None, transaction_version: int
     ) -> list[Batch]:
         """Stored batches if these repeat them, else nothing.
 
@@ -58,11 +58,6 @@ class ProducerState:
             self._indexes.add(segment, aborted)
 
     # -- looking
-
-    def last_stable_offset(self, high_watermark: int, start: int) -> int:
-        """`start`: of the log; what was undecided may have been deleted."""
-        undecided = self.producers.undecided
-        return max(undecided.last_stable_offset(high_watermark), start) if undecided else high_watermark
 
     def aborted(self, start: int, upper: int) -> list[tuple[int, int]]:
         """(producer id, first offset) of the aborted transactions with records in [start, upper)."""

@@ -8,9 +8,9 @@ State that was loaded from a snapshot knows one batch only (that is all Kafka's 
 read from the log when, and only when, a batch arrives that would otherwise be refused.
 
 A transaction's first batch in this log must have been verified (KIP-890): the transaction coordinator was asked and
-said that this partition is part of the producer's transaction. As asking takes time, the asker gets a `Verification`
-first, and brings it with the batch; a marker or a batch that came in between has made it worthless, so what is late
-for its transaction can not open one that nobody will ever end.
+said that this partition is part of the producer's transaction. As asking takes time, the asker gets a token first, and
+brings it with the batch; a marker or a batch that came in between has made it worthless, so what is late for its
+transaction can not open one that nobody will ever end.
 """
 
 from collections import deque
@@ -60,7 +60,7 @@ class Producer:
         return self.batches[-1].last_sequence if self.batches else NO_SEQUENCE
 
 
-class Verification:
+class VerificationToken:
     """What is known of a producer whose transaction is being verified.
 
     lowest_sequence  of the batches that waited for it: later ones must not get in before that one
@@ -83,7 +83,7 @@ class Verification:
             self.lowest_sequence = min(self.lowest_sequence, sequence)
 
 
-UNASKED: Final = Verification(-1, NO_SEQUENCE, implicit=False)  # the log is told to demand none
+UNASKED: Final = VerificationToken(-1, NO_SEQUENCE, implicit=False)  # the log is told to demand none
 
 
 def following(sequence: int) -> int:
@@ -102,7 +102,7 @@ class Producers:
     def __init__(self, history: History) -> None:
         self._history = history
         self._producers: dict[int, Producer] = {}
-        self._verifications: dict[int, Verification] = {}
+        self._verifications: dict[int, VerificationToken] = {}
         self.undecided = Undecided()
         self._idle_below = 0  # who has no batch from this offset on wrote nothing since the last `expire_idle`
 
@@ -130,7 +130,7 @@ class Producers:
 
     # -- what may be appended
 
-    def check(self, entry: Entry, verified: Verification | None = UNASKED) -> Batch | None:
+    def check(self, entry: Entry, verified: VerificationToken | None = UNASKED) -> Batch | None:
         """None if the batch may be appended, the stored one if it is a repetition.
 
         Raises InvalidProducerEpoch, OutOfOrderSequence, InvalidTransactionState.
@@ -173,7 +173,7 @@ class Producers:
             producer.batches.extend(known)
         return self._repeated(producer, first, last)
 
-    def check_all(self, entries: Iterable[Entry], verified: Verification | None = UNASKED) -> list[Batch]:
+    def check_all(self, entries: Iterable[Entry], verified: VerificationToken | None = UNASKED) -> list[Batch]:
         """As `check`, for frames that will be appended together: later ones may continue earlier ones.
 
         Empty if all may be appended, else a stored batch for each. Some repeated and some new is out of order.
@@ -203,7 +203,7 @@ class Producers:
             raise OutOfOrderSequence(NO_PRODUCER, -1, repeated[0].base_sequence, NO_SEQUENCE)
         return repeated
 
-    def check_coordinated(self, entry: Entry, verified: Verification | None = UNASKED) -> None:
+    def check_coordinated(self, entry: Entry, verified: VerificationToken | None = UNASKED) -> None:
         """A coordinator's batch on behalf of a producer, which has no sequence; of a marker see `check_marker`.
 
         Raises InvalidProducerEpoch, InvalidTransactionState.
@@ -234,7 +234,7 @@ class Producers:
         producer = self._producers.get(producer_id)
         return producer is not None and producer.txn_first_offset != NO_OFFSET and producer.epoch == producer_epoch
 
-    def _check_transaction(self, entry: Entry, verified: Verification | None, producer: Producer | None) -> None:
+    def _check_transaction(self, entry: Entry, verified: VerificationToken | None, producer: Producer | None) -> None:
         """Raises InvalidTransactionState, OutOfOrderSequence."""
         producer_id, epoch = entry.producer_id, entry.producer_epoch
         if not entry.transactional:
@@ -254,20 +254,22 @@ class Producers:
 
     def verification(
         self, producer_id: int, producer_epoch: int, base_sequence: int, *, implicit: bool
-    ) -> Verification | None:
-        """What the batch that begins at `base_sequence` needs once its transaction is verified; None if it needs
-        nothing, as the transaction is open here. Raises InvalidProducerEpoch.
+    ) -> VerificationToken | None:
+        """What the batch that begins at `base_sequence` must bring once its transaction is verified; None if that need
+        not be, as the transaction is open here, or makes no difference, as the epoch is fenced.
 
-        implicit  see Verification
+        implicit  see VerificationToken
         """
         producer = self._producers.get(producer_id)
         if producer is not None and producer_epoch < producer.epoch:
-            raise InvalidProducerEpoch(producer_id, producer_epoch, producer.epoch)
+            return None
         if self.has_open_transaction(producer_id, producer_epoch):
             return None
         known = self._verifications.get(producer_id)
         if known is None:
-            known = self._verifications[producer_id] = Verification(producer_epoch, base_sequence, implicit=implicit)
+            known = self._verifications[producer_id] = VerificationToken(
+                producer_epoch, base_sequence, implicit=implicit
+            )
         else:
             known.join(producer_epoch, base_sequence, implicit=implicit)
         return known
