@@ -51,6 +51,7 @@ APIS = (
     Api(18, "ApiVersions", "api_versions", 0, 5),
     Api(19, "CreateTopics", "create_topics", 2, 7),
     Api(20, "DeleteTopics", "delete_topics", 1, 6),
+    Api(21, "DeleteRecords", "delete_records", 0, 2),
     Api(22, "InitProducerId", "init_producer_id", 0, 5),
     Api(23, "OffsetForLeaderEpoch", "offset_for_leader_epoch", 2, 4),
     Api(32, "DescribeConfigs", "describe_configs", 1, 4),
