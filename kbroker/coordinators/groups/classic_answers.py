@@ -50,7 +50,9 @@ def members_of(group: ClassicGroup) -> list[JoinGroupResponseMember]:
     ]
 
 
-def not_joined(code: ErrorCode, member_id: str, protocol_name: str | None = "") -> JoinGroupResponse:
+def not_joined(code: ErrorCode, member_id: str, version: int) -> JoinGroupResponse:
+    """`version` of the request: from 7 on there is no name of a protocol, before it is empty."""
+    protocol_name = None if version >= NULLABLE_PROTOCOL else ""
     return JoinGroupResponse(error_code=code, member_id=member_id, protocol_name=protocol_name, leader="", members=[])
 
 
@@ -84,13 +86,12 @@ def end_sync(member: ClassicMember, response: SyncGroupResponse, step: Step) -> 
 
 def dismiss(group: ClassicGroup, member: ClassicMember, step: Step) -> None:
     """Remove a member; whatever it waits for tells it to begin anew."""
-    end_join(group, member, not_joined(ErrorCode.UNKNOWN_MEMBER_ID, ""), step)
+    end_join(group, member, not_joined(ErrorCode.UNKNOWN_MEMBER_ID, "", member.join_version), step)
     end_sync(member, not_assigned(ErrorCode.UNKNOWN_MEMBER_ID), step)
     group.remove(member)
 
 
 def fence(group: ClassicGroup, member: ClassicMember, step: Step) -> None:
     """Tell a static member that waits that another has taken its place."""
-    protocol_name = None if member.join_version >= NULLABLE_PROTOCOL else ""
-    end_join(group, member, not_joined(ErrorCode.FENCED_INSTANCE_ID, member.id, protocol_name), step)
+    end_join(group, member, not_joined(ErrorCode.FENCED_INSTANCE_ID, member.id, member.join_version), step)
     end_sync(member, not_assigned(ErrorCode.FENCED_INSTANCE_ID), step)

@@ -134,7 +134,7 @@ class ClassicRequests:
         else:
             dismiss(group, member, joining.step)
         self.rebalances.complete_if_all_joined(group, joining.now, joining.step)
-        joining.step.response = not_joined(ErrorCode.GROUP_MAX_SIZE_REACHED, "")
+        joining.step.response = not_joined(ErrorCode.GROUP_MAX_SIZE_REACHED, "", joining.version)
         return joining.step
 
     def _join_without_id(self, group: ClassicGroup, joining: Joining) -> None:
@@ -146,7 +146,7 @@ class ClassicRequests:
             group.pending.add(member_id)
             ends = joining.now.s + joining.request.session_timeout_ms / 1000
             self._context.timers.set(group.session_of(member_id), ends)
-            joining.step.response = not_joined(ErrorCode.MEMBER_ID_REQUIRED, member_id)
+            joining.step.response = not_joined(ErrorCode.MEMBER_ID_REQUIRED, member_id, joining.version)
         else:
             self._add(group, member_id, joining)
 
@@ -185,7 +185,8 @@ class ClassicRequests:
             joining.step.response = joined(group, member, members_of(group) if member.id == group.leader else [])
             return
         group.update(member, joining.protocols, joining.request.session_timeout_ms, joining.rebalance_ms)
-        end_join(group, member, not_joined(ErrorCode.REBALANCE_IN_PROGRESS, member.id), joining.step)
+        superseded = not_joined(ErrorCode.REBALANCE_IN_PROGRESS, member.id, member.join_version)
+        end_join(group, member, superseded, joining.step)
         group.wait_for_join(member, joining.ticket, joining.version)
         reason = joining.reason(f"member {member.id} joins again")
         self.rebalances.prepare_or_complete(group, joining.now, joining.step, reason)

@@ -8,7 +8,12 @@ from kbroker_wire import ErrorCode
 from kbroker_wire.messages.coordinator_records import GROUP_RECORDS, UnknownCoordinatorRecord, decode_record
 from kbroker_wire.messages.delete_groups import DeletableGroupResult
 from kbroker_wire.messages.describe_groups import DescribedGroup, DescribedGroupMember
-from kbroker_wire.messages.group_records import GroupMetadataKey, GroupMetadataValue
+from kbroker_wire.messages.group_records import (
+    GroupMetadataKey,
+    GroupMetadataValue,
+    OffsetCommitKey,
+    OffsetCommitValue,
+)
 from kbroker_wire.messages.heartbeat import HeartbeatRequest
 from kbroker_wire.messages.join_group import JoinGroupRequest
 from kbroker_wire.messages.leave_group import LeaveGroupRequest, LeaveGroupResponse, MemberIdentity
@@ -23,6 +28,7 @@ from .classic import ClassicGroup, State
 from .classic_requests import ClassicRequests
 from .context import JOIN, SESSION, SYNC, Context
 from .group import Group
+from .offsets import OFFSETS, Offsets, OffsetSettings
 from .settings import ClassicSettings
 
 MEMBERS = 3  # the version of LeaveGroup from which it names several members (KIP-345)
@@ -36,6 +42,12 @@ class GroupShard:
     def __init__(self, config: BrokerConfig, new_id: Callable[[], str], image: Image) -> None:
         self.context = Context(new_id, image)
         self.classic = ClassicRequests(self.context, ClassicSettings.from_config(config))
+        self.offsets = Offsets(self.context, OffsetSettings.from_config(config), self._new_simple_group)
+
+    def _new_simple_group(self, group_id: str) -> Group:
+        """For offsets that somebody commits without being a member of anything."""
+        group = self.context.groups[group_id] = ClassicGroup(group_id, self.context.timers, None)
+        return group
 
     # -- requests of members ---------------------------------------------------------------------------------------
 
@@ -68,7 +80,7 @@ class GroupShard:
 
     # -- requests of administrators --------------------------------------------------------------------------------
 
-    def list(self, states: Collection[str], types: Collection[str]) -> list[ListedGroup]:
+    def listed(self, states: Collection[str], types: Collection[str]) -> list[ListedGroup]:
         """The groups in one of these states and of one of these types, in lower case; none named: any."""
         return [
             ListedGroup(
@@ -113,6 +125,7 @@ class GroupShard:
         group = self._group(group_id)
         group.check_delete()
         step = Step(DeletableGroupResult(group_id=group_id, error_code=ErrorCode.NONE))
+        step.records += self.offsets.forget_group(group_id)
         step.records.extend(group.tombstones())
         del self.context.groups[group_id]
         return step
@@ -133,6 +146,9 @@ class GroupShard:
         step = Step()
         rebalances = self.classic.rebalances
         for kind, group_id, member_id in self.context.timers.due(now.s):
+            if kind == OFFSETS:
+                step.records += self.offsets.expire(now)
+                continue
             group = self.context.groups.get(group_id)
             if not isinstance(group, ClassicGroup):
                 continue
@@ -146,14 +162,19 @@ class GroupShard:
 
     def image_changed(self, image: Image, delta: Delta, now: Now) -> Step:
         """There is newer metadata of the cluster. No response."""
-        del delta, now
+        del now
         self.context.image = image
+        gone = [topic.name for topic in delta.removed.values()]
+        return Step(records=self.offsets.forget_topics(gone) if gone else [])
+
+    def end_transaction(self, producer_id: int, *, commit: bool) -> Step:
+        """The marker of a transaction is in the partition. No response."""
+        self.offsets.end_transaction(producer_id, commit=commit)
         return Step()
 
     # -- the log ---------------------------------------------------------------------------------------------------
 
     def replay(self, key: bytes | memoryview, value: bytes | memoryview | None, producer_id: int) -> None:
-        del producer_id
         try:
             found, content = decode_record(GROUP_RECORDS, key, value)
         except UnknownCoordinatorRecord:
@@ -161,11 +182,15 @@ class GroupShard:
         if isinstance(found, GroupMetadataKey):
             assert content is None or isinstance(content, GroupMetadataValue)
             self.classic.replay(found, content)
+        elif isinstance(found, OffsetCommitKey):
+            assert content is None or isinstance(content, OffsetCommitValue)
+            self.offsets.apply(found, content, producer_id)
 
     def replay_end(self, producer_id: int, *, commit: bool) -> None:
-        """A transaction's offsets are committed or dropped."""
+        self.offsets.end_transaction(producer_id, commit=commit)
 
     def loaded(self, now: Now) -> Step:
+        self.offsets.start_expiry(now)
         step = Step()
         for group in self.context.groups.values():
             if isinstance(group, ClassicGroup):
