@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import trio
 
-from kbroker_storage import OffsetOutOfRange, Slice, StorageError
+from kbroker_storage import Log, OffsetOutOfRange, Slice, StorageError
 from kbroker_wire import ErrorCode
 from kbroker_wire.schema import Message
 
@@ -51,6 +51,7 @@ class Read(NamedTuple):
     last_stable: int = NO_OFFSET
     log_start: int = NO_OFFSET
     records: Slice | None = None
+    aborted: Sequence[tuple[int, int]] = ()  # (producer id, first offset) of what a read_committed reader must drop
     diverging: tuple[int, int] | None = None  # (epoch, end offset) where the reader's log leaves this one
 
 
@@ -147,10 +148,12 @@ class Fetch:
             epoch, end = log.end_for_epoch(wanted.last_fetched_epoch)
             if epoch < wanted.last_fetched_epoch or end < wanted.offset:
                 return Read(wanted, partition, diverging=(epoch, end))
-        end = self.limit(partition)
+        last_stable = log.last_stable_offset(high_watermark)
+        end = last_stable if self.terms.read_committed else high_watermark
         if not log.start <= wanted.offset <= log.end:
             raise OffsetOutOfRange(wanted.offset, log.start, log.end)
         records: Slice | None = None
+        aborted: Sequence[tuple[int, int]] = ()
         if wanted.offset < end and (first or max_bytes > 0):
             if max_bytes < 0:
                 raise Refusal(ErrorCode.INVALID_REQUEST)
@@ -158,13 +161,16 @@ class Fetch:
             if records.nbytes == 0 or (not first and records.nbytes > max_bytes):
                 records.close()
                 records = None
+            elif self.terms.read_committed:
+                aborted = _aborted(log, wanted.offset, records, end)
         return Read(
             wanted,
             partition,
             high_watermark=high_watermark,
-            last_stable=partition.last_stable_offset,
+            last_stable=last_stable,
             log_start=log.start,
             records=records,
+            aborted=aborted,
         )
 
     def must_wait(self, reads: Sequence[Read]) -> bool:
@@ -206,6 +212,14 @@ class Fetch:
             if nbytes:
                 session.served(key)
         return told
+
+
+def _aborted(log: Log, offset: int, records: Slice, end: int) -> list[tuple[int, int]]:
+    try:
+        return log.aborted(offset, records.nbytes, end)
+    except BaseException:
+        records.close()
+        raise
 
 
 def close_all(reads: Iterable[Read]) -> None:

@@ -8,13 +8,27 @@ always equals the log's end, so that no code asks whether this is the only node.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from kbroker_storage import Appended, Entry, Log, LogConfig, OffsetOutOfRange, Origin, Removal, StorageError
+from kbroker_storage import (
+    UNASKED,
+    Appended,
+    Entry,
+    Log,
+    LogConfig,
+    OffsetOutOfRange,
+    Origin,
+    Removal,
+    StorageError,
+    VerificationToken,
+)
+from kbroker_storage.entry import MAX_SEQUENCE
 from kbroker_wire import ErrorCode
 
+from .batches import KAFKA_BATCHES
 from .config import TopicConfig
 from .errors import Refusal, out_of_descriptors
+from .markers import build_marker
 from .metadata.image import PartitionImage, TopicImage
 
 
@@ -31,12 +45,28 @@ class Host(Protocol):
     node_id: int
     synced: bool
 
+    @property
+    def verifies_transactions(self) -> bool:
+        """Whether a transaction must be known to its coordinator before its first record is appended (KIP-890)."""
+        ...
+
     def open_log(self, partition: Partition) -> Log: ...
     def begin(self, partition: Partition) -> None:
         """The first record is about to be appended: make the folder and say in it whose it is. Raises OSError."""
 
     def written(self, partition: Partition, frames: Sequence[tuple[Entry, memoryview]]) -> None:
         """`frames` were appended."""
+
+
+class ActiveProducer(NamedTuple):
+    """What DescribeProducers tells of one producer of a partition; -1 where there is nothing to tell."""
+
+    producer_id: int
+    producer_epoch: int
+    last_sequence: int
+    last_timestamp: int  # ms
+    coordinator_epoch: int  # of the coordinator that wrote its last marker
+    current_txn_start_offset: int
 
 
 class Partition:
@@ -108,8 +138,9 @@ class Partition:
 
     @property
     def last_stable_offset(self) -> int:
-        """Where read_committed consumers stop: the high watermark, as there are no open transactions."""
-        return self.high_watermark
+        """Where read_committed consumers stop: below it all is decided, and below the high watermark."""
+        log, high_watermark = self._log, self.high_watermark
+        return high_watermark if log is None else log.last_stable_offset(high_watermark)
 
     def follow(self, image: PartitionImage) -> None:
         """Take over leader, epoch and replicas from the cluster's metadata."""
@@ -136,13 +167,34 @@ class Partition:
                 ErrorCode.FENCED_LEADER_EPOCH if known_epoch < self.leader_epoch else ErrorCode.UNKNOWN_LEADER_EPOCH
             )
 
-    def append(self, frames: Sequence[tuple[Entry, memoryview]], now_ms: int, origin: Origin) -> Appended:
-        """As leader; see `Log.append_leader`. In relaxed mode the records are visible when this returns."""
+    def append(
+        self,
+        frames: Sequence[tuple[Entry, memoryview]],
+        now_ms: int,
+        origin: Origin,
+        *,
+        verified: VerificationToken | None = None,
+        transaction_version: int = 0,
+    ) -> Appended:
+        """As leader; see `Log.append_leader`. In relaxed mode the records are visible when this returns.
+
+        verified  what `verification` gave, if the transaction's coordinator has said since that the partition is part
+                  of it: without, or if it was ended meanwhile, no transaction can begin here
+        """
         log = self.log
         if log.end == 0:
             self._host.begin(self)
+        if verified is None and frames[0][0].transactional and not self._host.verifies_transactions:
+            verified = UNASKED
         try:
-            appended = log.append_leader(frames, self.leader_epoch, now_ms, origin)
+            appended = log.append_leader(
+                frames,
+                self.leader_epoch,
+                now_ms,
+                origin,
+                verified=verified,
+                transaction_version=transaction_version,
+            )
         except Exception:
             if log.poisoned is not None and self.failure is None:
                 self.failed(log.poisoned)
@@ -152,6 +204,66 @@ class Partition:
             if not self.waits_for_disk:
                 self._advance()
         return appended
+
+    # -- transactions
+
+    def has_open_transaction(self, producer_id: int, producer_epoch: int) -> bool:
+        """Whether records of that transaction are here. Raises StorageError, OSError if the log can not be opened."""
+        return self.log.producers.has_open_transaction(producer_id, producer_epoch)
+
+    def verification(
+        self, producer_id: int, producer_epoch: int, base_sequence: int = MAX_SEQUENCE, *, implicit: bool = False
+    ) -> VerificationToken | None:
+        """What an append must bring as `verified`, to be taken before the transaction's coordinator is asked.
+
+        base_sequence  of the batch that is to be appended: those behind it will not get in before it
+        implicit       asking adds the partition to the transaction (version 2 of transactions)
+
+        None if nobody needs to be asked: the transaction is open here, or the append will say what is wrong.
+        """
+        try:
+            producers = self.log.producers
+        except (StorageError, OSError):
+            return None
+        return producers.verification(producer_id, producer_epoch, base_sequence, implicit=implicit)
+
+    def end_transaction(
+        self,
+        producer_id: int,
+        producer_epoch: int,
+        *,
+        commit: bool,
+        coordinator_epoch: int,
+        transaction_version: int,
+        now_ms: int,
+    ) -> Appended:
+        """Append the marker; readers are told when the high watermark has passed it.
+
+        Raises InvalidProducerEpoch, CoordinatorFenced, and what `Log.append_leader` raises.
+        """
+        batch = build_marker(
+            producer_id, producer_epoch, commit=commit, coordinator_epoch=coordinator_epoch, now_ms=now_ms
+        )
+        frame = memoryview(batch)
+        return self.append(
+            [(KAFKA_BATCHES.scan(frame), frame)], now_ms, Origin.COORDINATOR, transaction_version=transaction_version
+        )
+
+    def describe_producers(self) -> list[ActiveProducer]:
+        """Raises StorageError, OSError if the log can not be opened."""
+        return [
+            ActiveProducer(
+                each.producer_id,
+                each.epoch,
+                each.last_sequence,
+                each.timestamp,
+                each.coordinator_epoch,
+                each.txn_first_offset,
+            )
+            for each in self.log.producers
+        ]
+
+    # -- what becomes of it
 
     @property
     def waits_for_disk(self) -> bool:
