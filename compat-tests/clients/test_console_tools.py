@@ -1,29 +1,14 @@
 """Apache Kafka's console tools: topics, offsets, performance, the console producer and consumer."""
 
 import re
-import subprocess
 
 import apache_kafka
 import pytest
 from brokers import Broker
+from console_tools import OFFSETS, TOPICS, refused, run
 from python_clients import Confluent, Record
 
 pytestmark = pytest.mark.skipif(apache_kafka.missing() is not None, reason=str(apache_kafka.missing()))
-TOPICS = "org.apache.kafka.tools.TopicCommand"
-
-
-def run(main_class: str, *arguments: str, stdin: str | None = None) -> str:
-    """What the tool wrote. Fails if it ended with an error."""
-    done = apache_kafka.tool(main_class, *arguments, stdin=stdin)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-def refused(main_class: str, *arguments: str) -> str:
-    """What the tool wrote when it could not do it."""
-    done: subprocess.CompletedProcess[str] = apache_kafka.tool(main_class, *arguments)
-    assert done.returncode != 0, done.stdout
-    return done.stdout + done.stderr
 
 
 def test_topic_command_creates_describes_grows_and_deletes_a_topic(broker: Broker, topic_name: str) -> None:
@@ -53,7 +38,7 @@ def test_topic_command_creates_describes_grows_and_deletes_a_topic(broker: Broke
 
 def test_get_offset_shell_tells_offsets(broker: Broker, topic_name: str) -> None:
     Confluent().produce(broker.bootstrap, topic_name, [Record(None, b"%d" % number) for number in range(7)])
-    shell = ("org.apache.kafka.tools.GetOffsetShell", "--bootstrap-server", broker.bootstrap, "--topic", topic_name)
+    shell = (OFFSETS, "--bootstrap-server", broker.bootstrap, "--topic", topic_name)
     assert run(*shell).split() == [f"{topic_name}:0:7"]
     assert run(*shell, "--time", "earliest").split() == [f"{topic_name}:0:0"]
     assert run(*shell, "--time", "max-timestamp").split()[0].startswith(f"{topic_name}:0:")
