@@ -27,6 +27,7 @@ from .apis import Dispatch
 from .config import BrokerConfig, StartError
 from .controller.core import Defaults
 from .controller.service import Controller
+from .coordinators.groups.service import GroupCoordinator
 from .durability import SyncRounds
 from .env import Env
 from .errors import Refusal
@@ -36,6 +37,7 @@ from .folder import DataFolder, Offsets
 from .listeners import Connections
 from .metadata.image import BROKER_RESOURCE, Delta, Image
 from .metadata.log import MetadataLog
+from .peers import Peers
 from .producer_ids import ProducerIds
 from .readiness import Readiness
 from .ready import ReadyAnswers
@@ -89,6 +91,8 @@ class Broker:
             new_uuid=env.new_uuid,
             publish=self._publish,
         )
+        self.peers = Peers(self)
+        self.groups = GroupCoordinator(env, config, self.replicas, self.controller)
         self.producer_ids = ProducerIds(lambda: self.controller.allocate_producer_ids(self.node_id))
         self._own_configs = ((BROKER_RESOURCE, str(self.node_id)), (BROKER_RESOURCE, ""))
         self._removals: list[Removal] = []
@@ -104,6 +108,7 @@ class Broker:
         """What is committed becomes what this broker does."""
         self.image = image
         self._removals += self.replicas.publish(image, delta)
+        self.groups.publish(image, delta)
         if not delta.configs.isdisjoint(self._own_configs):
             self._configure()
             self.replicas.configure(image)
@@ -131,6 +136,7 @@ class Broker:
         self._configure()
         self.replicas.publish(self.image, delta)
         self.replicas.recover()
+        self.groups.publish(self.image, delta)
         if not self.folder.named <= {METADATA_KEY, *self.replicas.checkpoints()[0]}:
             try:
                 self.folder.write_checkpoints(*self._checkpoints())
@@ -306,6 +312,7 @@ async def _live(broker: Broker, doors: list[Door], stop: trio.Event, task_status
         background.start_soon(broker.rounds.run)
         background.start_soon(broker.replicas.write_back.run)
         background.start_soon(broker.controller.run)
+        background.start_soon(broker.groups.run)
         background.start_soon(broker.housekeeping)
         background.start_soon(broker.readiness.run)
         background.start_soon(broker.forget_producers)

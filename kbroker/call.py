@@ -16,10 +16,16 @@ class Parked(ABC):
     deadline   Trio's clock, seconds; when it passes, the answer is whatever `answer` says then
     ready      set by `resolve`; the connection is woken through `on_ready`
 
+    holds      nothing behind it may be served, also not what else could: it is not even appended
+
     No task waits: the connection does, and it drops the request when the peer goes away.
     """
 
     __slots__ = ("deadline", "on_ready", "ready")
+
+    @property
+    def holds(self) -> bool:
+        return False
 
     def __init__(self, deadline: float) -> None:
         self.deadline = deadline
@@ -33,8 +39,8 @@ class Parked(ABC):
                 self.on_ready()
 
     @abstractmethod
-    def answer(self) -> Message:
-        """The response; called once, when `ready` is set or the deadline has passed."""
+    def answer(self) -> Message | None:
+        """The response, None if the client wants none; called once, when `ready` is set or the deadline has passed."""
 
     def drop(self) -> None:  # noqa: B027  # an answer that is there already stands on no list
         """Forget it: take it off every list it stands on. Called once after `answer`, or instead of it."""

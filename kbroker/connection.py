@@ -249,8 +249,10 @@ class Connection:
         waiting = self._waiting
         if frame is None or not waiting:
             return frame
-        if frame[0] == 0 and frame[1] == 0 and waiting[-1].served.key == PRODUCE and len(waiting) < MOST_PARKED:
-            return frame  # nothing but Produces ever stands before a Produce
+        if frame[0] == 0 and frame[1] == 0 and len(waiting) < MOST_PARKED:
+            parked, served, *_ = waiting[-1]
+            if served.key == PRODUCE and not parked.holds:
+                return frame  # nothing but Produces ever stands before a Produce
         self._buffer.untake(frame)
         return None
 
@@ -364,7 +366,9 @@ class Connection:
                 return
             waiting.popleft()
             try:
-                self._put(parked.answer(), served, version, correlation_id)
+                answer = parked.answer()
+                if answer is not None:
+                    self._put(answer, served, version, correlation_id)
             finally:
                 parked.drop()
 

@@ -9,10 +9,14 @@ shell refuses everyone who waits, drops the machine with all its state, and make
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from kbroker_wire.schema import Message
+
+if TYPE_CHECKING:
+    from kbroker_storage import VerificationToken
 
 
 class Now(NamedTuple):
@@ -60,12 +64,17 @@ class Step:
     records    to append to the partition, as one batch and in this order; the machine's state has them already
     replies    answers to requests that waited
     producer   (id, epoch) of the transactional producer whose open transaction the records belong to
+    verified   what the partition gave for that producer (`Partition.verification`), None if it asked for nothing
+    written    applies the records to the state, in a step that has not done so: the partition may refuse a producer,
+               and then the request fails alone
     """
 
     response: Message | None = None
     records: list[Record] = field(default_factory=list)
     replies: list[Reply] = field(default_factory=list)
     producer: tuple[int, int] | None = None
+    verified: VerificationToken | None = None
+    written: Callable[[], None] | None = None
 
 
 class Machine(Protocol):

@@ -27,7 +27,7 @@ from kbroker_wire.schema import Message
 
 from ..batches import KAFKA_BATCHES
 from ..call import Parked
-from ..errors import Refusal
+from ..errors import Refusal, code_of
 from .loading import replay
 from .machine import Machine, Now, Reply, Step
 from .topics import InternalTopic, ensure
@@ -145,14 +145,25 @@ class Shell(Generic[M]):
         self.carry_out(step)
         return request if request.response is None else request.response
 
+    def take_news(self, news: Callable[[M], Step]) -> None:
+        """Something happened that the machine must know of; while it is loaded it will hear of it by itself."""
+        if self.loaded:
+            self.carry_out(news(self.machine))
+
     def carry_out(self, step: Step) -> None:
         """Write what a step says, then deliver its answers when everything that is written is committed."""
         if step.records:
             try:
                 self._append(step)
             except (StorageError, OSError, ValueError) as error:
-                self._fail(error)
+                if step.written is None or code_of(error) == ErrorCode.KAFKA_STORAGE_ERROR:
+                    self._fail(error)
+                else:  # the partition refuses a producer; the state knows nothing of the step yet
+                    for ticket in self._tickets(step):
+                        ticket.fail(code_of(error))
                 return
+            if step.written is not None:
+                step.written()
         partition = self.partition
         opened = partition.opened
         end = 0 if opened is None else opened.end
@@ -176,14 +187,20 @@ class Shell(Generic[M]):
             transactional=step.producer is not None,
         )
         frame = memoryview(bytearray(batch))
-        self.partition.append(((KAFKA_BATCHES.scan(frame), frame),), now_ms, Origin.COORDINATOR)
+        entry = KAFKA_BATCHES.scan(frame)
+        self.partition.append(((entry, frame),), now_ms, Origin.COORDINATOR, verified=step.verified)
 
     def _deliver(self, step: Step) -> None:
-        for ticket, response in step.replies:
-            assert isinstance(ticket, Request)
-            del self._open[ticket]  # KeyError: answered twice
+        for ticket, (_, response) in zip(self._tickets(step), step.replies, strict=True):
             ticket.succeed(response)
         self._coordinator.committed(self, step)
+
+    def _tickets(self, step: Step) -> Iterator[Request]:
+        """Who gets the step's answers; they are no longer owed one. KeyError for who was answered before."""
+        for ticket, _ in step.replies:
+            assert isinstance(ticket, Request)
+            del self._open[ticket]
+            yield ticket
 
     def progressed(self, partition: Partition) -> None:
         if not self.is_coordinator():

@@ -1,6 +1,7 @@
 """FindCoordinator: which broker coordinates a group, a transactional id or a share group's partition.
 
-Until there are coordinators this broker names itself for groups and transactions, and creates no topic.
+A coordinator is the leader of the partition of an internal topic that the key hashes to. The topic is created in the
+request that first needs it, and the coordinator answers from then on.
 """
 
 from __future__ import annotations
@@ -10,6 +11,9 @@ from typing import TYPE_CHECKING
 from kbroker_wire import ErrorCode
 from kbroker_wire.messages.find_coordinator import Coordinator, FindCoordinatorRequest, FindCoordinatorResponse
 from kbroker_wire.schema import uuid_from_text
+
+from ..cluster import nodes
+from ..errors import Refusal
 
 if TYPE_CHECKING:
     from ..broker import Broker
@@ -21,32 +25,36 @@ SHARE_SINCE = 6  # the version of the request that may ask for a share coordinat
 
 async def handle(request: FindCoordinatorRequest, call: Call, broker: Broker) -> Answer:
     kind, version = request.key_type, call.api_version
+    error = ErrorCode.NONE
+    try:
+        if kind == GROUP:
+            await broker.groups.ensure_topic()
+    except Refusal:
+        error = ErrorCode.COORDINATOR_NOT_AVAILABLE
     if version >= 4:
-        return FindCoordinatorResponse(
-            coordinators=[
-                _coordinator(key, _error(key, kind, version), kind, call, broker) for key in request.coordinator_keys
-            ]
-        )
-    error = _error(request.key, kind, version)
-    found = _coordinator(request.key, error, kind, call, broker)
+        keys = request.coordinator_keys
+        return FindCoordinatorResponse(coordinators=[_find(key, kind, error, call, broker) for key in keys])
+    found = _find(request.key, kind, error, call, broker)
+    code = ErrorCode(found.error_code)  # type: ignore[call-arg]  # by its number
     return FindCoordinatorResponse(
-        error_code=error, error_message=error.message, node_id=found.node_id, host=found.host, port=found.port
+        error_code=code, error_message=code.message, node_id=found.node_id, host=found.host, port=found.port
     )
 
 
-def _error(key: str, kind: int, version: int) -> ErrorCode:
-    if kind in (GROUP, TRANSACTION):
-        return ErrorCode.NONE
-    if kind == SHARE and version >= SHARE_SINCE and _is_share_key(key):
-        return ErrorCode.COORDINATOR_NOT_AVAILABLE
-    return ErrorCode.INVALID_REQUEST
-
-
-def _coordinator(key: str, error: ErrorCode, kind: int, call: Call, broker: Broker) -> Coordinator:
-    if error is ErrorCode.NONE:
-        host, port = call.told
-        return Coordinator(key=key, node_id=broker.node_id, host=host, port=port, error_code=error, error_message="")
-    return _nobody(key, error, "" if kind == SHARE else error.message)  # Kafka explains only a kind it does not know
+def _find(key: str, kind: int, error: ErrorCode, call: Call, broker: Broker) -> Coordinator:
+    if error is not ErrorCode.NONE:
+        return _nobody(key, error, error.message)
+    if kind == SHARE and call.api_version >= SHARE_SINCE and _is_share_key(key):
+        return _nobody(key, ErrorCode.COORDINATOR_NOT_AVAILABLE, "")
+    if kind not in {GROUP, TRANSACTION}:  # Kafka explains only a kind it does not know
+        return _nobody(key, ErrorCode.INVALID_REQUEST, "" if kind == SHARE else ErrorCode.INVALID_REQUEST.message)
+    leader = broker.groups.leader_of(key) if kind == GROUP else broker.node_id
+    for node in nodes(broker, call):
+        if node.id == leader:
+            return Coordinator(
+                key=key, node_id=node.id, host=node.host, port=node.port, error_code=ErrorCode.NONE, error_message=""
+            )
+    return _nobody(key, ErrorCode.COORDINATOR_NOT_AVAILABLE, ErrorCode.COORDINATOR_NOT_AVAILABLE.message)
 
 
 def _is_share_key(key: str) -> bool:

@@ -184,7 +184,17 @@ async def test_an_epoch_ends_where_the_next_begins_or_the_log_does(node, epoch, 
 async def test_who_coordinates(node, key_type, key, code):
     [row] = (await node.connect().ask(FindCoordinatorRequest(key_type=key_type, coordinator_keys=[key]))).coordinators
     assert (row.key, row.error_code, row.node_id) == (key, code, 1 if code == ErrorCode.NONE else -1)
-    assert "__consumer_offsets" not in node.broker.image.topic_ids
+    assert ("__consumer_offsets" in node.broker.image.topic_ids) == (key_type == 0)
+
+
+async def test_the_topic_of_groups_is_made_once_by_all_who_need_it_first(node):
+    clients = [node.connect() for _ in range(3)]
+    for client in clients:
+        await client.send(FindCoordinatorRequest(key_type=0, coordinator_keys=["group"]), 6)
+    rows = [(await client.receive()).coordinators[0] for client in clients]
+    assert [(row.error_code, row.node_id) for row in rows] == [(ErrorCode.NONE, 1)] * 3
+    topic = node.broker.image.topic("__consumer_offsets")
+    assert (len(topic.partitions), len(topic.partitions[0].replicas)) == (50, 1)
 
 
 async def test_what_can_not_be_deleted_is_an_error_each(node):

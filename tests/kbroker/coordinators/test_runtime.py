@@ -148,7 +148,7 @@ def failing(partition: Partition) -> Iterator[None]:
         def __getattr__(self, name: str) -> object:
             return getattr(opened, name)
 
-        def append_leader(self, *_: object) -> None:
+        def append_leader(self, *_: object, **__: object) -> None:
             raise full
 
     partition._log = Full()  # type: ignore[assignment]
