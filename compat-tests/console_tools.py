@@ -28,8 +28,8 @@ def refused(main_class: str, *arguments: str) -> str:
 def table(text: str) -> list[dict[str, str]]:
     """The rows of a tool's table by the names of its columns; nothing else may have been printed.
 
-    Columns are told apart by tabs if there are any, else by blanks; a coordinator, "127.0.0.1:9092  (1)", and the name of
-    its column are made one word first.
+    Columns are told apart by tabs if there are any, else by blanks; a coordinator, "127.0.0.1:9092  (1)", and the
+    name of its column are made one word first.
     """
     lines = [line for line in text.splitlines() if line.strip()]
     assert lines, "no table"

@@ -142,18 +142,24 @@ JUDGES: dict[str, Callable[[Mapping[str, Mapping[str, object]], int], None]] = {
 _COMMITS = {"OffsetCommit": 8, "OffsetFetch": 9, "FindCoordinator": 10}
 _CLASSIC = _COMMITS | {"JoinGroup": 11, "Heartbeat": 12, "LeaveGroup": 13, "SyncGroup": 14}
 _TRANSACTIONS = {"InitProducerId": 22, "AddPartitionsToTxn": 24, "EndTxn": 26}
+_OFFSETS_IN_TRANSACTIONS = {"AddOffsetsToTxn": 25, "TxnOffsetCommit": 28}
+_GROUP_TOOLS = {"DescribeGroups": 15, "ListGroups": 16, "DeleteGroups": 42, "OffsetDelete": 47}
 APIS: dict[str, dict[str, int]] = {
-    "group": _CLASSIC,
-    "group848": _COMMITS | {"ConsumerGroupHeartbeat": 68},
+    "group": _CLASSIC | {"ListGroups": 16},
+    "group848": _COMMITS | {"ConsumerGroupHeartbeat": 68, "ListGroups": 16},
     "commits-before": _CLASSIC,
     "commits-after": _CLASSIC,
     "transactions": _TRANSACTIONS,
-    "ctp": _CLASSIC | _TRANSACTIONS | {"AddOffsetsToTxn": 25, "TxnOffsetCommit": 28},
+    "ctp": _CLASSIC | _TRANSACTIONS | _OFFSETS_IN_TRANSACTIONS,
+    "group-tools": _CLASSIC | _GROUP_TOOLS,
+    "group848-tools": _COMMITS | _GROUP_TOOLS | {"ConsumerGroupHeartbeat": 68, "ConsumerGroupDescribe": 69},
+    "transaction-tools": _TRANSACTIONS
+    | {"WriteTxnMarkers": 27, "DescribeProducers": 61, "DescribeTransactions": 65, "ListTransactions": 66},
 }
 
 
 def not_served(host: str, port: int, step: str) -> list[str]:
-    """The APIs that the step needs and the broker does not advertise."""
+    """The APIs that the step, or the kind of tools, needs and the broker does not advertise."""
     with Connection(host, port) as connection:
         served = {api.api_key for api in connection.call("ApiVersions", 0).api_keys}
     return [name for name, key in APIS[step].items() if key not in served]

@@ -16,7 +16,7 @@ from python_clients import Confluent, Record
 from step_programs import not_served
 
 pytestmark = pytest.mark.skipif(apache_kafka.missing() is not None, reason=str(apache_kafka.missing()))
-PROTOCOLS = {"classic": "group", "consumer": "group848"}  # and the step that asks for the same APIs
+PROTOCOLS = {"classic": "group-tools", "consumer": "group848-tools"}  # and what asks for the APIs that they need
 COMMITTED = {0: 4, 1: 10}
 RECORDS = 10  # in each of two partitions
 
@@ -24,7 +24,7 @@ RECORDS = 10  # in each of two partitions
 @pytest.fixture
 def topic(group_broker: Broker) -> str:
     """Two partitions of RECORDS records each; the group has the same name."""
-    if missing := not_served(group_broker.host, group_broker.port, "group"):
+    if missing := not_served(group_broker.host, group_broker.port, "group-tools"):
         pytest.skip(f"the broker does not serve {', '.join(missing)}")
     name = f"tools-{uuid.uuid4().hex[:10]}"
     admin = AdminClient({"bootstrap.servers": group_broker.bootstrap})

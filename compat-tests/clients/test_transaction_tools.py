@@ -24,7 +24,7 @@ OLD = ("--max-transaction-timeout", "0")  # minutes: any transaction is old enou
 
 
 def skip_unless_served(broker: Broker) -> None:
-    if missing := not_served(broker.host, broker.port, "transactions"):
+    if missing := not_served(broker.host, broker.port, "transaction-tools"):
         pytest.skip(f"the broker does not serve {', '.join(missing)}")
 
 
