@@ -272,11 +272,18 @@ class Replicas:
                 opened.producers.expire_idle(opened.end, now_ms, after_ms)
 
     def flush(self) -> None:
-        """Make everything that is not on disk due in the next sync round."""
+        """Make everything that is not on disk due in the next sync round, with what makes the next start short."""
         self.unsynced_bytes = 0
         for partition in self:
             opened = partition.opened
-            if opened is not None and opened.durable_end < opened.end and partition.failure is None:
+            if opened is None or partition.failure is not None:
+                continue
+            try:
+                wanting = opened.snapshot_if_due()
+            except OSError as error:
+                log.warning("%s: can not write a snapshot of its producers: %s", partition.directory, error)
+                wanting = False
+            if wanting or opened.durable_end < opened.end:
                 self._rounds.due(partition)
 
     def checkpoints(self) -> tuple[Offsets, Offsets, Offsets]:

@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from .config import LogConfig
 from .deletion import Removal, rename_away
-from .entry import NO_PRODUCER, NO_TIMESTAMP, Appended, Buffer, Entry, Format, Origin
+from .entry import NO_PRODUCER, Appended, Buffer, Entry, Format, Origin
 from .epochs import FILE_NAME as EPOCHS_FILE
 from .epochs import Epochs
 from .errors import (
@@ -27,6 +27,7 @@ from .errors import (
 from .files import EMPTY, Files, Slice
 from .flush import FlushPlan, Unsynced
 from .history import entries_from, last_batches
+from .lookup import Found, first_since, newest_record
 from .producer_state import ProducerState
 from .producers import UNASKED, VerificationToken
 from .recovery import open_segments
@@ -283,13 +284,26 @@ class Log:
         self.segments.append(segment)
         self._bases.append(base)
         self._active = segment
+        self._state.begin_segment()
         self._unsynced.add_directory(self.home.directory)
         return segment
 
     def take_snapshot(self) -> None:
-        """Write the producers' state as of `end`; a restart replays only what lies behind it. Raises OSError."""
+        """Write the producers' state as of `end`; a restart replays only what lies behind it. Raises OSError.
+
+        Of older ones those at the segments' bases stay, and the newest that a start after a crash may believe.
+        """
         if self._active is not None:
-            self._state.take_snapshot(self.end, self._bases)
+            self._state.take_snapshot(self.end, self._active.size, self._bases, self.durable_end)
+
+    def snapshot_if_due(self) -> bool:
+        """Take a snapshot if a start after a crash would read much behind the last; whether it was. Raises OSError."""
+        if self._closed or self.poisoned is not None or self._active is None:
+            return False
+        due = self._state.snapshot_due(self._active.size)
+        if due:
+            self.take_snapshot()
+        return due
 
     def _drop(self, segment: Segment) -> None:
         """Forget a segment and remove its files."""
@@ -368,26 +382,13 @@ class Log:
         stop = segment.store.size if end == segment.end else segment.locate(end)[0]
         return max(0, stop - position)
 
-    def offset_for_timestamp(self, timestamp: int) -> tuple[int, int, int] | None:
-        """(offset, timestamp, leader epoch) of the first record at or after `timestamp`, in ms; None without one."""
-        for segment in self.segments:
-            if segment.end > self.start and segment.size and segment.newest()[0] >= timestamp:
-                found = segment.find_timestamp(timestamp, self.start)
-                if found is not None:
-                    return found
-        return None
+    def offset_for_timestamp(self, timestamp: int) -> Found | None:
+        """The first record at or after `timestamp`, in ms; None without one."""
+        return first_since(self.segments, self.start, timestamp)
 
-    def max_timestamp(self) -> tuple[int, int, int] | None:
-        """(offset, timestamp, leader epoch) of the newest record, the first if several are as new; None without any."""
-        newest, holder = NO_TIMESTAMP, None
-        for segment in self.segments:
-            if segment.end > self.start and segment.size and segment.newest()[0] > newest:
-                newest, holder = segment.newest()[0], segment
-        if holder is None:
-            return None
-        frame = holder.store.frame(*holder.locate(holder.newest()[1]))
-        offset, timestamp = self.home.format.max_timestamp_offset(frame)
-        return offset, timestamp, self.home.format.scan(frame).epoch
+    def max_timestamp(self) -> Found | None:
+        """The newest record, the first if several are as new; None without any."""
+        return newest_record(self.segments, self.start)
 
     def end_for_epoch(self, epoch: int) -> tuple[int, int]:
         """Kafka's OffsetForLeaderEpoch: see Epochs.end_of."""

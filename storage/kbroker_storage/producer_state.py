@@ -14,19 +14,24 @@ from .segment import Home, Segment
 from .snapshots import Snapshots
 from .transactions import TransactionIndexes
 
+# Measured: reading the headers of 16 MiB in batches of 1 KiB takes 25 ms, a snapshot of 100,000 producers 30 to 110 ms.
+SNAPSHOT_BYTES = 16 * 1024 * 1024
+SNAPSHOT_BYTES_EACH = 1024
+
 Frames = Sequence[tuple[Entry, memoryview]]
 
 
 class ProducerState:
     """Of one log; `check` before an append, `record` after it."""
 
-    __slots__ = ("_format", "_indexes", "producers", "snapshots")
+    __slots__ = ("_format", "_indexes", "_snapshot_size", "producers", "snapshots")
 
     def __init__(self, home: Home, unsynced: Unsynced, history: History) -> None:
         self._format: Format = home.format
         self.snapshots = Snapshots(home.files, home.directory, unsynced, set())
         self._indexes = TransactionIndexes(home.files, home.directory, unsynced)
         self.producers = Producers(history)
+        self._snapshot_size = 0  # of the active segment when the last snapshot was taken
 
     # -- appending
 
@@ -69,10 +74,29 @@ class ProducerState:
         """Write what transaction indexes could not. Raises OSError."""
         self._indexes.save()
 
-    def take_snapshot(self, end: int, keep: Iterable[int]) -> None:
-        """Write all as of `end`, the log's. Of older snapshots those at `keep` stay. Raises OSError."""
+    def take_snapshot(self, end: int, size: int, bases: Iterable[int], durable_end: int) -> None:
+        """Write all as of `end`, the log's. Raises OSError.
+
+        size         of the active segment; 0 as soon as another one begins
+        bases        of the segments: snapshots at these stay, and the newest that is not above `durable_end`
+        durable_end  the log's; after a crash nothing newer is believed
+        """
         self._indexes.save()
-        self.snapshots.write(end, self.producers, keep)
+        usable = [offset for offset in self.snapshots.offsets if offset <= durable_end]
+        self.snapshots.write(end, self.producers, {*bases, *([max(usable)] if usable else [])})
+        self._snapshot_size = size
+
+    def begin_segment(self) -> None:
+        """A new one was begun, behind a snapshot."""
+        self._snapshot_size = 0
+
+    def snapshot_due(self, size: int) -> bool:
+        """Whether so many frames lie behind the last snapshot that it is time for one; `size` of the active segment.
+
+        What a snapshot costs goes by the number of producers, and so does how often it is paid.
+        """
+        appended = size - self._snapshot_size
+        return appended >= SNAPSHOT_BYTES and appended >= SNAPSHOT_BYTES + len(self.producers) * SNAPSHOT_BYTES_EACH
 
     def drop(self, base: int) -> None:
         """The segment at `base` goes. Raises OSError."""
@@ -86,7 +110,7 @@ class ProducerState:
 
     def truncate(self, segments: list[Segment]) -> set[int]:
         """The log ends earlier now. The ids of those met in frames behind the snapshot. Raises Corrupt, OSError."""
-        end = segments[-1].end
+        end, self._snapshot_size = segments[-1].end, 0
         self._indexes.truncate(end)
         return self._replay(segments, end)
 
@@ -98,8 +122,11 @@ class ProducerState:
         The ids of the producers met in frames behind the snapshot. Raises Corrupt, OSError.
         """
         ends = {segment.base: segment.end for segment in segments if segment.base in indexed}
-        trusted = self._indexes.load(ends, min(verified_from, segments[-1].end))
-        return self._replay(segments, trusted)
+        end = segments[-1].end
+        trusted = self._indexes.load(ends, min(verified_from, end))
+        met = self._replay(segments, trusted)
+        self._snapshot_size = segments[-1].size if end in self.snapshots.offsets else 0
+        return met
 
     def close(self) -> None:
         """Let the descriptors go."""

@@ -329,3 +329,24 @@ async def test_what_is_unsynced_is_bounded_in_relaxed_mode(autojump_clock, monke
         assert log.durable_end == 3
         points = node.broker.env.files.read("/data/recovery-point-offset-checkpoint").decode()
         assert "topic 0 3" in points.splitlines()
+
+
+async def test_the_flusher_leaves_snapshots_from_which_the_next_start_reads_on(autojump_clock):
+    files = FaultyFiles()
+    async with running(env=replace(Env.in_memory(), files=files)) as node:
+        await node.create("topic")
+        partition = node.broker.replicas.find("topic", 0)
+        large = [bytes(1100 * 1024)] * 2
+        for sequence in range(0, 16, 2):
+            data = batch(*large, producer_id=1, producer_epoch=0, base_sequence=sequence)
+            partition.append([entry_of(data)], NOW_MS, Origin.CLIENT)
+        files.fail("replace", number=errno.EACCES)
+        await node.broker.flush()
+        assert "00000000000000000016.snapshot" not in files.entries("/data/topic-0")
+        await node.broker.flush()
+        assert "00000000000000000016.snapshot" in files.entries("/data/topic-0")
+        killed = files.inner.clone()
+    async with running(env=replace(Env.in_memory(), files=killed)) as node:
+        log = node.broker.replicas.find("topic", 0).log
+        assert [len(producer.batches) for producer in log.producers] == [1]
+        assert (await node.broker.flush(), log.durable_end) == (True, 16)
