@@ -346,7 +346,7 @@ async def test_the_flusher_leaves_snapshots_from_which_the_next_start_reads_on(a
         await node.broker.flush()
         assert "00000000000000000016.snapshot" in files.entries("/data/topic-0")
         killed = files.inner.clone()
-    async with running(env=replace(Env.in_memory(), files=killed)) as node:
+    async with running(env=replace(Env.in_memory(), files=killed, now_ms=lambda: NOW_MS)) as node:
         log = node.broker.replicas.find("topic", 0).log
         assert [len(producer.batches) for producer in log.producers] == [1]
         assert (await node.broker.flush(), log.durable_end) == (True, 16)
