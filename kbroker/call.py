@@ -39,7 +39,7 @@ class Parked(ABC):
                 self.on_ready()
 
     @abstractmethod
-    def answer(self) -> Message | None:
+    def answer(self) -> Message | bytes | None:
         """The response, None if the client wants none; called once, when `ready` is set or the deadline has passed."""
 
     def drop(self) -> None:  # noqa: B027  # an answer that is there already stands on no list

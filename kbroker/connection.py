@@ -31,6 +31,7 @@ from .errors import CloseConnection, code_of
 from .handlers.api_versions import unknown_version
 from .handlers.produce import handle_run
 from .receiving import ReceiveBudget
+from .short_produce import Beginnings, OneBatch
 from .transport import BYTES, COPIED_BYTES, NATIVE, Part, PeerGone, SendCalls, send_parts
 
 if TYPE_CHECKING:
@@ -53,14 +54,14 @@ FLUSH_BYTES = 64 * 1024  # gathered answers are sent when they exceed this, or w
 LARGEST_PLAIN_REQUEST = 4 * 1024 * 1024  # any request but Produce; decoding it holds up the others for a second
 
 REQUEST_HEAD = struct.Struct(">hhi")  # api key, api version, correlation id
-SIZE = struct.Struct(">i")
+CORRELATION_ID = SIZE = struct.Struct(">i")
 
 
 class Request(NamedTuple):
     """A request that was read: whose it is, what it says, and what its answer's header will carry."""
 
     served: Served
-    message: Message
+    message: Message | OneBatch
     call: Call
     correlation_id: int
 
@@ -79,17 +80,18 @@ class Answered(Parked):
 
     __slots__ = ("message",)
 
-    def __init__(self, message: Message) -> None:
+    def __init__(self, message: Message | bytes) -> None:
         super().__init__(deadline=-1.0)
         self.ready = True
         self.message = message
 
-    def answer(self) -> Message:
+    def answer(self) -> Message | bytes:
         return self.message
 
 
 class Connection:
     __slots__ = (
+        "_beginnings",
         "_broker",
         "_budget",
         "_buffer",
@@ -140,6 +142,7 @@ class Connection:
         self._readable = broker.readiness.of(sock)
         self._error: Exception | None = None  # met by `_serve_now`, for the task to raise
         self._counted = 0  # bytes of our buffer in the budget
+        self._beginnings = Beginnings(broker)
         self._out: list[Part] = []
         self._out_bytes = 0
         self._waiting: deque[Waiting] = deque()
@@ -256,6 +259,15 @@ class Connection:
         self._buffer.untake(frame)
         return None
 
+    def _read_produce(self, frame: memoryview) -> Request:
+        """As `_read`, the short way if a request that began like this one was there before."""
+        one = self._beginnings.recognise(frame)
+        if one is not None:
+            return Request(self._broker.dispatch[PRODUCE], one, one.call, CORRELATION_ID.unpack_from(frame, 4)[0])
+        request = self._read(frame)
+        self._beginnings.learn(frame, cast("ProduceRequest", request.message), request.call)
+        return request
+
     def _read(self, frame: memoryview) -> Request:
         """Header and body. Raises CloseConnection for what is not served, ProtocolError."""
         key, version, correlation_id = REQUEST_HEAD.unpack_from(frame)
@@ -281,7 +293,7 @@ class Connection:
         request = self._read(frame)
         answer: Answer
         try:
-            answer = await request.served.handle(request.message, request.call, self._broker)
+            answer = await request.served.handle(cast("Message", request.message), request.call, self._broker)
         except (CloseConnection, ProtocolError):
             raise
         except Exception as error:  # noqa: BLE001  # the boundary of one request: it fails alone
@@ -294,7 +306,7 @@ class Connection:
         What they bring for one partition is appended at once. A request that can not be read ends the connection after
         those before it were served.
         """
-        run = [self._read(frame)]
+        run = [self._read_produce(frame)]
         broken: Exception | None = None
         take = self._buffer.take
         try:
@@ -303,11 +315,11 @@ class Connection:
                     self._buffer.untake(behind)
                     break
                 self._turn_bytes -= len(behind)
-                run.append(self._read(behind))
+                run.append(self._read_produce(behind))
         except (CloseConnection, ProtocolError) as error:
             broken = error
         try:
-            pairs = cast("list[tuple[ProduceRequest, Call]]", [request[1:3] for request in run])
+            pairs = cast("list[tuple[ProduceRequest | OneBatch, Call]]", [request[1:3] for request in run])
             answers = handle_run(pairs, self._broker)
         except Exception as error:  # noqa: BLE001  # the boundary of these requests, as in `_request`
             answers = [self._failed(request, error) for request in run]
@@ -323,12 +335,13 @@ class Connection:
         log.error("%s v%d from %s failed", served.name, request.call.api_version, self.peer, exc_info=error)
         if served.refuse is None:
             raise CloseConnection(f"{served.name} failed") from error
-        return served.refuse(request.message, code_of(error))
+        message = request.message.request if isinstance(request.message, OneBatch) else request.message
+        return served.refuse(message, code_of(error))
 
     def _take(self, answer: Answer, request: Request) -> None:
         """Put the answer behind the ones before it."""
         served, _, call, correlation_id = request
-        if isinstance(answer, Message) and not self._waiting:
+        if type(answer) is bytes and not self._waiting:
             self._put(answer, served, call.api_version, correlation_id)
         elif answer is None:
             return
@@ -337,7 +350,6 @@ class Connection:
         elif isinstance(answer, Parked):
             self._waiting.append(Waiting(answer, served, call.api_version, correlation_id))
         elif self._waiting:
-            assert not isinstance(answer, bytes), "a ready-made answer behind a parked request"
             self._waiting.append(Waiting(Answered(answer), served, call.api_version, correlation_id))
         else:
             self._put(answer, served, call.api_version, correlation_id)
@@ -431,7 +443,7 @@ class Connection:
         self._turn_requests -= 1
         request = self._read(frame)
         try:
-            answer = served.answer(request.message, request.call, self._broker)
+            answer = served.answer(cast("Message", request.message), request.call, self._broker)
         except (CloseConnection, ProtocolError):
             raise
         except Exception as error:  # noqa: BLE001  # the boundary of one request, as in `_request`

@@ -47,6 +47,7 @@ class Peers:
 def _when_ready(parked: Parked, answered: Answered) -> None:
     def ready() -> None:
         response = parked.answer()
+        assert not isinstance(response, bytes)
         parked.drop()
         answered(response)
 

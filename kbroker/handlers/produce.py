@@ -5,8 +5,9 @@ Requests that a client has pipelined come as one run: what they bring for one pa
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import trio
 
@@ -33,7 +34,11 @@ if TYPE_CHECKING:
     from ..broker import Broker
     from ..call import Answer, Call
     from ..partition import Partition
+    from ..short_produce import OneBatch
 
+    Writes = dict[Partition, list["Batch"]]
+
+BY_ID = 13  # from this version on topics are named by their ids
 ALL = -1  # acks: every in-sync replica
 OWN_SYNC_S = 5.0  # the request's timeout is for other replicas: our own disk has at least this long
 
@@ -42,29 +47,60 @@ async def handle(request: ProduceRequest, call: Call, broker: Broker) -> Answer:
     return handle_run([(request, call)], broker)[0]
 
 
-def handle_run(run: Sequence[tuple[ProduceRequest, Call]], broker: Broker) -> list[Answer]:
+def handle_run(run: Sequence[tuple[ProduceRequest | OneBatch, Call]], broker: Broker) -> list[Answer]:
     """The answer to each request of a run, in order. Nothing here waits.
 
     The answer to an acks=0 request that failed is CloseConnection, to be raised when its turn has come.
     """
     now_ms = broker.env.now_ms()
-    writes: dict[Partition, list[Write]] = {}
-    produces = [Produce(request, call, broker, now_ms, writes) for request, call in run]
+    writes: Writes = {}
+    produces = []
+    for request, call in run:
+        produce = Produce(request, call, broker) if isinstance(request, ProduceRequest) else request
+        produce.check(now_ms, writes)
+        produces.append(produce)
     for partition, wanted in writes.items():
         _append(partition, wanted, now_ms, broker)
     return [produce.answer() for produce in produces]
 
 
-class Write:
-    """One batch on its way into a log, and the row that answers for it."""
+class Batch(ABC):
+    """One batch on its way into a log; it is told once what became of it."""
 
-    __slots__ = ("entry", "frame", "produce", "row")
+    __slots__ = ("entry", "frame")
+
+    entry: Entry
+    frame: memoryview
+
+    @abstractmethod
+    def appended(self, partition: Partition, first: int, last: int, log_start: int, original_ms: int | None) -> None:
+        """It has the offsets from `first` to `last`.
+
+        original_ms  newest timestamp of the batch that this one repeats; None if it is none that was sent again
+        """
+
+    @abstractmethod
+    def refused(self, partition: Partition, error: Exception) -> None: ...
+
+
+class Write(Batch):
+    """A batch of any request, and the row that answers for it."""
+
+    __slots__ = ("_produce", "_row")
 
     def __init__(self, entry: Entry, frame: memoryview, produce: Produce, row: PartitionProduceResponse) -> None:
-        self.entry, self.frame, self.produce, self.row = entry, frame, produce, row
+        self.entry, self.frame, self._produce, self._row = entry, frame, produce, row
+
+    def appended(self, partition: Partition, first: int, last: int, log_start: int, original_ms: int | None) -> None:
+        if original_ms is not None:
+            self._row.log_append_time_ms = original_ms
+        self._produce.appended(self._row, partition, first, last, log_start)
+
+    def refused(self, partition: Partition, error: Exception) -> None:
+        self._produce.refused(self._row, partition, error)
 
 
-def _append(partition: Partition, writes: list[Write], now_ms: int, broker: Broker) -> None:
+def _append(partition: Partition, writes: list[Batch], now_ms: int, broker: Broker) -> None:
     """Append what a run brings for one partition: at once if no producer's sequence is involved, else one by one."""
     if len(writes) > 1 and all(write.entry.producer_id < 0 for write in writes):
         try:
@@ -75,7 +111,7 @@ def _append(partition: Partition, writes: list[Write], now_ms: int, broker: Brok
             offset = appended.base_offset
             for write in writes:
                 last = offset + write.entry.last_offset
-                write.produce.appended(write.row, partition, offset, last, appended.log_start)
+                write.appended(partition, offset, last, appended.log_start, None)
                 offset = last + 1
             return
     for write in writes:
@@ -84,11 +120,33 @@ def _append(partition: Partition, writes: list[Write], now_ms: int, broker: Brok
         except (StorageError, OSError) as error:
             if code_of(error) == ErrorCode.KAFKA_STORAGE_ERROR:
                 broker.replicas.complain(partition, error)
-            write.produce.refused(write.row, partition, error)
+            write.refused(partition, error)
             continue
-        if appended.duplicate:
-            write.row.log_append_time_ms = appended.timestamp
-        write.produce.appended(write.row, partition, appended.base_offset, appended.last_offset, appended.log_start)
+        original_ms = appended.timestamp if appended.duplicate else None
+        write.appended(partition, appended.base_offset, appended.last_offset, appended.log_start, original_ms)
+
+
+def storable(  # noqa: PLR0917  # called for every batch
+    partition: Partition,
+    records: memoryview | None,
+    request: ProduceRequest,
+    call: Call,
+    broker: Broker,
+    now_ms: int,
+) -> tuple[Entry, memoryview]:
+    """The batch in `records` as the partition's log takes it. Raises Refusal."""
+    acks, topic = request.acks, partition.config
+    if not -1 <= acks <= 1:
+        raise Refusal(ErrorCode.INVALID_REQUIRED_ACKS)
+    entry, frame = read_produced(records, call.api_version, topic.max_message_bytes)
+    if entry.transactional:
+        if request.transactional_id is None:
+            raise Refusal(ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
+        raise Refusal(ErrorCode.INVALID_TXN_STATE, "Partition was not added to the transaction")
+    partition.check_leader()
+    if acks == ALL and len(partition.isr) < topic.min_insync_replicas:
+        raise Refusal(ErrorCode.NOT_ENOUGH_REPLICAS)
+    return make_storable(entry, frame, topic, deep=broker.deep_validation, now_ms=now_ms, name=partition.directory)
 
 
 class Produce:
@@ -99,69 +157,63 @@ class Produce:
     failed   the first error
     """
 
-    __slots__ = ("_acks", "_broker", "_call", "_now_ms", "_request", "_response", "failed", "moved", "unsafe")
+    __slots__ = ("_acks", "_broker", "_call", "_request", "_response", "failed", "moved", "unsafe")
 
-    def __init__(
-        self, request: ProduceRequest, call: Call, broker: Broker, now_ms: int, writes: dict[Partition, list[Write]]
-    ) -> None:
-        """Check every batch; what may be appended is added to `writes`."""
-        self._broker, self._request, self._call, self._now_ms = broker, request, call, now_ms
+    def __init__(self, request: ProduceRequest, call: Call, broker: Broker) -> None:
+        self._broker, self._request, self._call = broker, request, call
         self._acks = request.acks
         self.unsafe: dict[Partition, list[tuple[PartitionProduceResponse, int]]] | None = None
         self.moved: set[int] | None = None
         self.failed: Exception | None = None
-        _keep_last(request)
-        self._response = ProduceResponse(
-            responses=[
-                TopicProduceResponse(
-                    name=topic.name,
-                    topic_id=topic.topic_id,
-                    partition_responses=[self._check(topic, data, writes) for data in topic.partition_data],
-                )
-                for topic in request.topic_data
-            ]
+        self._response = ProduceResponse(responses=[])
+
+    def check(self, now_ms: int, writes: Writes) -> None:
+        """Check every batch; what may be appended is added to `writes`."""
+        _keep_last(self._request)
+        self._response.responses = [
+            TopicProduceResponse(
+                name=topic.name,
+                topic_id=topic.topic_id,
+                partition_responses=[self._check(topic, data, now_ms, writes) for data in topic.partition_data],
+            )
+            for topic in self._request.topic_data
+        ]
+
+    def only_row(self, log_append_time_ms: int = -1) -> PartitionProduceResponse:
+        """The answer's row for the one batch of a request that was checked elsewhere."""
+        [topic] = self._request.topic_data
+        row = PartitionProduceResponse(
+            index=topic.partition_data[0].index, error_code=0, base_offset=-1, log_append_time_ms=log_append_time_ms
         )
+        self._response.responses = [
+            TopicProduceResponse(name=topic.name, topic_id=topic.topic_id, partition_responses=[row])
+        ]
+        return row
 
     def _check(
-        self, topic: ProduceTopic, data: ProducePartition, writes: dict[Partition, list[Write]]
+        self, topic: ProduceTopic, data: ProducePartition, now_ms: int, writes: Writes
     ) -> PartitionProduceResponse:
         row = PartitionProduceResponse(index=data.index, error_code=0, base_offset=-1)
         partition = None
         try:
             replicas = self._broker.replicas
-            if self._call.api_version >= 13:
+            if self._call.api_version >= BY_ID:
                 partition = replicas.find_by_id(topic.topic_id, data.index)
             else:
                 partition = replicas.find(topic.name, data.index)
-            entry, frame = self._storable(partition, data.records)  # type: ignore[arg-type]  # decoded: memoryviews
+            records = cast("memoryview | None", data.records)  # it was decoded
+            entry, frame = storable(partition, records, self._request, self._call, self._broker, now_ms)
         except (Refusal, StorageError, OSError) as error:
             self.refused(row, partition, error)
             return row
         if partition.config.log_append_time:
-            row.log_append_time_ms = self._now_ms
+            row.log_append_time_ms = now_ms
         write = Write(entry, frame, self, row)
         if partition in writes:
             writes[partition].append(write)
         else:
             writes[partition] = [write]
         return row
-
-    def _storable(self, partition: Partition, records: memoryview | None) -> tuple[Entry, memoryview]:
-        """Raises Refusal."""
-        acks, topic = self._acks, partition.config
-        if not -1 <= acks <= 1:
-            raise Refusal(ErrorCode.INVALID_REQUIRED_ACKS)
-        entry, frame = read_produced(records, self._call.api_version, topic.max_message_bytes)
-        if entry.transactional:
-            if self._request.transactional_id is None:
-                raise Refusal(ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
-            raise Refusal(ErrorCode.INVALID_TXN_STATE, "Partition was not added to the transaction")
-        partition.check_leader()
-        if acks == ALL and len(partition.isr) < topic.min_insync_replicas:
-            raise Refusal(ErrorCode.NOT_ENOUGH_REPLICAS)
-        return make_storable(
-            entry, frame, topic, deep=self._broker.deep_validation, now_ms=self._now_ms, name=partition.directory
-        )
 
     def appended(
         self, row: PartitionProduceResponse, partition: Partition, first: int, last: int, log_start: int
