@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import random
+import shutil
 import socket
 import sys
 import time
@@ -68,6 +69,18 @@ def file_descriptors() -> int:
     return DEFAULT_DESCRIPTORS if soft == resource.RLIM_INFINITY else max(1, min(DEFAULT_DESCRIPTORS, soft // 2))
 
 
+def disk_volume(path: str) -> tuple[int, int]:
+    """Bytes that the disk of `path` has, and those that are free. Raises OSError."""
+    usage = shutil.disk_usage(path)
+    return usage.total, usage.free
+
+
+def unknown_volume(path: str) -> tuple[int, int]:
+    """Memory has no such bounds."""
+    del path
+    return -1, -1
+
+
 async def run_inline(work: Callable[[], T]) -> T:
     """For files that never block: no thread is started, and none is left behind."""
     return work()
@@ -89,10 +102,11 @@ class Env:
     now_ms: Callable[[], int] = wall_clock_ms
     rng: random.Random = field(default_factory=random.SystemRandom)
     bind: Callable[[str, int], list[socket.socket]] = bind
+    volume: Callable[[str], tuple[int, int]] = unknown_volume
 
     @classmethod
     def on_disk(cls) -> Env:
-        return cls(files=DiskFiles(file_descriptors()), run_blocking=thread_runner())
+        return cls(files=DiskFiles(file_descriptors()), run_blocking=thread_runner(), volume=disk_volume)
 
     @classmethod
     def in_memory(cls) -> Env:

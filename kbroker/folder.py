@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -108,6 +109,11 @@ class DataFolder:
     def mixes_up_case(self) -> bool:
         """Whether the disk takes names that differ only in case for the same (as macOS and Windows do by default)."""
         return self.files.exists(f"{self.path}/{META_PROPERTIES.upper()}")
+
+    @property
+    def absolute_path(self) -> str:
+        """What clients are told."""
+        return os.path.abspath(self.path)  # no link is followed, as Kafka does
 
     def write_checkpoints(self, recovery_points: Offsets, log_starts: Offsets, high_watermarks: Offsets) -> None:
         """Blocking; each file is replaced at once."""

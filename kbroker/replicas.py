@@ -210,6 +210,16 @@ class Replicas:
             producer_id_expiration_ms=self._config.int("producer.id.expiration.ms"),
         )
 
+    def size_of(self, partition: Partition) -> int:
+        """Bytes of its segments, without opening its log."""
+        if partition.opened is not None:
+            return sum(segment.size for segment in partition.opened.segments)
+        try:
+            entries = self._env.files.entries(self._path(partition))
+        except OSError:  # nothing was appended yet
+            return 0
+        return sum(size for name, size in entries.items() if SEGMENT.fullmatch(name))
+
     # -- start and stop ----------------------------------------------------------------------------------------------
 
     def recover(self) -> None:

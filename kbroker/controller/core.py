@@ -263,13 +263,14 @@ def check_assignment(image: Image, brokers: Sequence[int]) -> tuple[int, ...]:
         raise Refusal(
             ErrorCode.INVALID_REPLICA_ASSIGNMENT, "The manual partition assignment includes an empty replica list."
         )
-    if len(set(brokers)) != len(brokers):
-        twice = min(broker for broker in set(brokers) if list(brokers).count(broker) > 1)
-        raise Refusal(
-            ErrorCode.INVALID_REPLICA_ASSIGNMENT,
-            f"The manual partition assignment includes the broker {twice} more than once.",
-        )
-    for broker in brokers:
+    before = None
+    for broker in sorted(brokers):
+        if broker == before:
+            raise Refusal(
+                ErrorCode.INVALID_REPLICA_ASSIGNMENT,
+                f"The manual partition assignment includes the broker {broker} more than once.",
+            )
+        before = broker
         if broker not in image.brokers:
             raise Refusal(
                 ErrorCode.INVALID_REPLICA_ASSIGNMENT,

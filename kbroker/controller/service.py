@@ -170,13 +170,15 @@ class Controller:
         while True:
             await self._committed.wait()
             self._committed = trio.Event()
-            while self._pending and (self._failure is not None or self._pending[0].end <= self._committed_end()):
+            while self._pending and (self._failure is not None or self._pending[0].end <= self.committed_end):
                 pending = self._pending.popleft()
                 if self._failure is None:
                     await self._publish(pending.image, pending.delta)
                 pending.published.set()
 
-    def _committed_end(self) -> int:
+    @property
+    def committed_end(self) -> int:
+        """Of the metadata log: everything below is decided for good."""
         return self._metadata.log.durable_end if self._synced else self._metadata.log.end
 
     def synced(self) -> None:

@@ -41,6 +41,7 @@ API_NAMES = {
     31: "DeleteAcls",
     32: "DescribeConfigs",
     33: "AlterConfigs",
+    34: "AlterReplicaLogDirs",
     35: "DescribeLogDirs",
     37: "CreatePartitions",
     42: "DeleteGroups",
