@@ -36,6 +36,7 @@ from typing import Self
 
 BROKER_VERSION = "4.4.0"
 TOOLS_VERSION = "4.3.1"
+STREAMS_VERSION = "4.3.1"
 POM = Path(__file__).parent / "java" / "pom.xml"
 
 CLUSTER_ID = "a2Jyb2tlci1jb21wYXQtMQ"  # 16 bytes in URL-safe base64, as KRaft wants it
@@ -73,6 +74,18 @@ def broker_libs() -> Path:
 
 def tools_libs() -> Path:
     return cache_folder() / f"kafka-tools-{TOOLS_VERSION}" / "libs"
+
+
+def streams_libs() -> Path:
+    """Kafka Streams and what it needs. Fetched once, 95 MB. Raises KafkaUnavailable."""
+    if reason := missing():
+        raise KafkaUnavailable(reason)
+    libs = cache_folder() / f"kafka-streams-{STREAMS_VERSION}" / "libs"
+    if not libs.is_dir():
+        if shutil.which("mvn") is None:
+            raise KafkaUnavailable("mvn is not on PATH: install Maven (Debian: apt-get install maven)")
+        _copy_jars(libs, "streams")
+    return libs
 
 
 def missing() -> str | None:

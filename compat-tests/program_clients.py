@@ -141,12 +141,25 @@ def platformatic(folder: Path) -> Program:
 
 def java_command(folder: Path, main_class: str) -> tuple[str, ...]:
     """A class of java/, compiled into `folder` against the client library that the pom pins. Raises NotHere."""
-    _need("javac", "openjdk-17-jdk-headless")
     try:
         apache_kafka.install()
     except apache_kafka.KafkaUnavailable as reason:
         raise NotHere(str(reason)) from None
-    jars, classes = f"{apache_kafka.broker_libs()}/*", folder / "classes"
+    return _java_command(folder, main_class, apache_kafka.broker_libs())
+
+
+def streams_command(folder: Path) -> tuple[str, ...]:
+    """The word count of java/, compiled into `folder` against Kafka Streams. Raises NotHere."""
+    try:
+        libs = apache_kafka.streams_libs()
+    except apache_kafka.KafkaUnavailable as reason:
+        raise NotHere(str(reason)) from None
+    return _java_command(folder, "WordCount", libs)
+
+
+def _java_command(folder: Path, main_class: str, libs: Path) -> tuple[str, ...]:
+    _need("javac", "openjdk-17-jdk-headless")
+    jars, classes = f"{libs}/*", folder / "classes"
     if not (classes / f"{main_class}.class").exists():
         _build(["javac", "-d", str(classes), "-cp", jars, str(HERE / "java" / f"{main_class}.java")], HERE)
     jvm = ("-Xmx256M", *apache_kafka.QUICK_JVM, "-Dlog4j2.level=OFF")
