@@ -33,8 +33,6 @@ from .settings import ClassicSettings
 
 MEMBERS = 3  # the version of LeaveGroup from which it names several members (KIP-345)
 
-TimerHandler = Callable[[ClassicGroup, Now, Step], None]
-
 
 class GroupShard:
     """The machine of one partition of `__consumer_offsets`."""
