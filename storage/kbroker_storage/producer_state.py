@@ -123,7 +123,7 @@ class ProducerState:
         """
         ends = {segment.base: segment.end for segment in segments if segment.base in indexed}
         end = segments[-1].end
-        trusted = self._indexes.load(ends, min(verified_from, end))
+        trusted = self._indexes.load(ends, max(segments[0].base, min(verified_from, end)))
         met = self._replay(segments, trusted)
         self._snapshot_size = segments[-1].size if end in self.snapshots.offsets else 0
         return met
