@@ -7,11 +7,11 @@ from .setting import BOOLEAN, INT, LIST, STRING, NonEmpty, OneOf, Range, Setting
 # fmt: off
 ROWS = (
     Setting("consumer.assignment.interval.ms", INT, "1000", Range(0), synonym="group.consumer.assignment.interval.ms",
-            doc="The least time between two assignments of a consumer group."),
+            acts=True, doc="The least time between two assignments of a consumer group."),
     Setting("consumer.heartbeat.interval.ms", INT, "5000", Range(1), synonym="group.consumer.heartbeat.interval.ms",
-            doc="How often the members of a consumer group send a heartbeat."),
+            acts=True, doc="How often the members of a consumer group send a heartbeat."),
     Setting("consumer.session.timeout.ms", INT, "45000", Range(1), synonym="group.consumer.session.timeout.ms",
-            doc="A member of a consumer group that is silent for this long is expelled."),
+            acts=True, doc="A member of a consumer group that is silent for this long is expelled."),
     Setting("errors.deadletterqueue.copy.record.enable", BOOLEAN, "false",
             doc="Whether key and value go to the dead letter topic, too, or only the place of the record."),
     Setting("errors.deadletterqueue.topic.name", STRING, "",

@@ -36,7 +36,7 @@ def configuration_page() -> str:
         _section("kbroker's own settings", "", OWN),
         _section("Settings of a broker that kbroker acts on", "", (row for row in kafka if row.acts)),
         _section("Settings of a topic", "Those in italics are accepted, but not acted on.", TOPIC.values()),
-        _section("Settings of a group", "Accepted, but not acted on.", group().values()),
+        _section("Settings of a group", "Those in italics are accepted, but not acted on.", group().values()),
         _section("Settings of a client-metrics subscription", "Accepted, but not acted on.", client_metrics().values()),
         _section("Settings of a broker that are accepted only", "", (row for row in kafka if not row.acts)),
     ])  # fmt: skip
@@ -48,7 +48,7 @@ def _section(title: str, note: str, rows: Iterable[Setting]) -> str:
 
 
 def _line(row: Setting) -> str:
-    name = f"`{row.name}`" if row.acts or row.name in group() or row.name in client_metrics() else f"*`{row.name}`*"
+    name = f"`{row.name}`" if row.acts or row.name in client_metrics() else f"*`{row.name}`*"
     default = "" if row.default is None else f"`{row.default}`" if row.default else "empty"
     return f"| {name} | {_cell(row.allowed())} | {default} | {_cell(row.doc)} |\n"
 

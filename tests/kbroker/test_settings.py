@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from kbroker.config import _SAME, ConfigError, validate_topic_config, validate_topic_configs
 from kbroker.settings import setting
 from kbroker.settings.broker_own import ROWS as OWN
+from kbroker.settings.group_config import LIMITS
 from kbroker.settings.page import configuration_page
 from kbroker.settings.properties import load_properties
 from kbroker.settings.setting import READ_ONLY, ConfigType, java_double, parse, show
@@ -80,7 +81,10 @@ def test_a_setting_is_said_to_be_acted_on_exactly_when_the_code_reads_it() -> No
     read |= {"message.timestamp.type"} if ".log_append_time" in code else set()
     read |= {"internal.segment.bytes"}  # a part of `segment_bytes`
     assert {name for name, row in TOPIC.items() if row.acts} == read
-    behind = {TOPIC[name].synonym for name in read} - {""}
+    of_groups = {name for name in group() if re.search(rf"\.{name.replace('.', '_')}\b", code)}
+    assert {name for name, row in group().items() if row.acts} == of_groups
+    behind = ({TOPIC[name].synonym for name in read} | {group()[name].synonym for name in of_groups}) - {""}
+    behind |= {limit for name in of_groups for limit in LIMITS.get(name, ())}
     coarser = {each for name in read for each, _ in FALLBACKS.get(name, ())}
     same = {each for names in _SAME for each in names}
     ours = {row.name for row in OWN}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 
 from kbroker_wire import ErrorCode
+from kbroker_wire.messages.consumer_group_heartbeat import ConsumerGroupHeartbeatRequest
 from kbroker_wire.messages.coordinator_records import GROUP_RECORDS, UnknownCoordinatorRecord, decode_record
 from kbroker_wire.messages.delete_groups import DeletableGroupResult
 from kbroker_wire.messages.describe_groups import DescribedGroup, DescribedGroupMember
@@ -22,12 +23,19 @@ from kbroker_wire.messages.sync_group import SyncGroupRequest
 
 from ...config import BrokerConfig
 from ...errors import Refusal
-from ...metadata.image import Delta, Image
+from ...metadata.image import GROUP_RESOURCE, Delta, Image
 from ..machine import Client, Now, Step
 from .classic import ClassicGroup, State
+from .classic_members import ClassicMembers
 from .classic_requests import ClassicRequests
+from .consumer_describe import describe
+from .consumer_group import ConsumerGroup
+from .consumer_groups import ConsumerGroups
+from .consumer_requests import ConsumerRequests
+from .consumer_settings import ConsumerSettings, GroupTimes
 from .context import JOIN, SESSION, SYNC, Context
 from .group import Group
+from .migration import Migration
 from .offsets import OFFSETS, Offsets, OffsetSettings
 from .settings import ClassicSettings
 
@@ -39,7 +47,12 @@ class GroupShard:
 
     def __init__(self, config: BrokerConfig, new_id: Callable[[], str], image: Image) -> None:
         self.context = Context(new_id, image)
+        self._config = config
         self.classic = ClassicRequests(self.context, ClassicSettings.from_config(config))
+        self._consumers = ConsumerGroups(self.context, ConsumerSettings.from_config(config), self._times)
+        migration = Migration(self._consumers, self.classic.rebalances)
+        self._members = ConsumerRequests(self._consumers, migration)
+        self._classic_members = ClassicMembers(self._consumers, migration)
         self.offsets = Offsets(self.context, OffsetSettings.from_config(config), self._new_simple_group)
 
     def _new_simple_group(self, group_id: str) -> Group:
@@ -47,34 +60,56 @@ class GroupShard:
         group = self.context.groups[group_id] = ClassicGroup(group_id, self.context.timers, None)
         return group
 
+    def _times(self, group_id: str) -> GroupTimes:
+        return self._config.group(self.context.image.config(GROUP_RESOURCE, group_id))
+
     # -- requests of members ---------------------------------------------------------------------------------------
 
     def join(self, request: JoinGroupRequest, client: Client, version: int, ticket: object, now: Now) -> Step:
         self.classic.check_join(request)
+        group = self.context.groups.get(request.group_id)
+        if isinstance(group, ConsumerGroup) and not group.is_empty:
+            return self._classic_members.join(group, request, client, version, now)
         return self.classic.join(request, client, version, ticket, now)
 
     def sync(self, request: SyncGroupRequest, ticket: object, now: Now) -> Step:
-        return self.classic.sync(self._classic(request.group_id), request, ticket, now)
+        group = self._group_of_member(request.group_id)
+        if isinstance(group, ConsumerGroup):
+            return self._classic_members.sync(group, request, now)
+        return self.classic.sync(group, request, ticket, now)
 
     def heartbeat(self, request: HeartbeatRequest, now: Now) -> Step:
-        return self.classic.heartbeat(self._classic(request.group_id), request, now)
+        group = self._group_of_member(request.group_id)
+        if isinstance(group, ConsumerGroup):
+            return self._classic_members.heartbeat(group, request, now)
+        return self.classic.heartbeat(group, request, now)
 
     def leave(self, request: LeaveGroupRequest, version: int, now: Now) -> Step:
         """Before version 3 a request is about one member, and the answer's code is its own."""
         if version >= MEMBERS:
-            return self.classic.leave(self._classic(request.group_id), request.members, now)
-        member = MemberIdentity(member_id=request.member_id)
-        step = self.classic.leave(self._classic(request.group_id), [member], now)
+            return self._leave(request.group_id, request.members, now)
+        step = self._leave(request.group_id, [MemberIdentity(member_id=request.member_id)], now)
         assert isinstance(step.response, LeaveGroupResponse)
         step.response = LeaveGroupResponse(error_code=step.response.members[0].error_code)
         return step
 
-    def _classic(self, group_id: str) -> ClassicGroup:
+    def _leave(self, group_id: str, members: list[MemberIdentity], now: Now) -> Step:
+        group = self._group_of_member(group_id)
+        if isinstance(group, ConsumerGroup):
+            return self._classic_members.leave(group, members, now)
+        return self.classic.leave(group, members, now)
+
+    def _group_of_member(self, group_id: str) -> ClassicGroup | ConsumerGroup:
         """Where a member of the classic protocol can be. Raises Refusal."""
         group = self.context.groups.get(group_id)
-        if isinstance(group, ClassicGroup):
+        if isinstance(group, (ClassicGroup, ConsumerGroup)):
             return group
         raise Refusal(ErrorCode.UNKNOWN_MEMBER_ID if group_id else ErrorCode.INVALID_GROUP_ID)
+
+    def consumer_heartbeat(
+        self, request: ConsumerGroupHeartbeatRequest, client: Client, version: int, now: Now
+    ) -> Step:
+        return self._members.heartbeat(request, client, version, now)
 
     # -- requests of administrators --------------------------------------------------------------------------------
 
@@ -118,6 +153,11 @@ class GroupShard:
             )
         )
 
+    def consumer_describe(self, group_id: str) -> Step:
+        """Raises Refusal: GROUP_ID_NOT_FOUND, also for a group that is classic."""
+        group = self._consumers.group(group_id)
+        return Step(describe(group, self._consumers.settings.assignors[0], self.context.image))
+
     def delete(self, group_id: str) -> Step:
         """Raises Refusal: GROUP_ID_NOT_FOUND, NON_EMPTY_GROUP."""
         group = self._group(group_id)
@@ -148,6 +188,8 @@ class GroupShard:
                 step.records += self.offsets.expire(now)
                 continue
             group = self.context.groups.get(group_id)
+            if isinstance(group, ConsumerGroup):
+                self._members.time_is_up(group, member_id, now, step)
             if not isinstance(group, ClassicGroup):
                 continue
             if kind == SESSION:
@@ -162,6 +204,7 @@ class GroupShard:
         """There is newer metadata of the cluster. No response."""
         del now
         self.context.image = image
+        self._consumers.image_changed(delta)
         gone = [topic.name for topic in delta.removed.values()]
         return Step(records=self.offsets.forget_topics(gone) if gone else [])
 
@@ -183,6 +226,8 @@ class GroupShard:
         elif isinstance(found, OffsetCommitKey):
             assert content is None or isinstance(content, OffsetCommitValue)
             self.offsets.apply(found, content, producer_id)
+        else:
+            self._consumers.replay(found, content)
 
     def replay_end(self, producer_id: int, *, commit: bool) -> None:
         self.offsets.end_transaction(producer_id, commit=commit)
@@ -193,4 +238,6 @@ class GroupShard:
         for group in self.context.groups.values():
             if isinstance(group, ClassicGroup):
                 self.classic.rebalances.loaded(group, now, step)
+            elif isinstance(group, ConsumerGroup):
+                self._consumers.loaded(group, now)
         return step
