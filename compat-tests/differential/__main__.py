@@ -17,6 +17,7 @@ from raw_kafka.calls import READY_WITHIN_S
 from raw_kafka.codec import BadAnswer
 from raw_kafka.connection import Closed, Connection
 
+from .admin import admin_cases
 from .cases import Case, Fields, World, all_cases, build_world
 from .compare import Difference, differences, flat
 from .expected import reason_for
@@ -90,7 +91,7 @@ def main() -> int:
     parser.add_argument("--only", action="append", metavar="API", help="only cases of this API; may be repeated")
     parser.add_argument("--all", action="store_true", help="print the differences that are meant as well")
     arguments = parser.parse_args()
-    cases = [case for case in all_cases() if not arguments.only or case.api in arguments.only]
+    cases = [case for case in admin_cases() + all_cases() if not arguments.only or case.api in arguments.only]
     with ExitStack() as stack:
         askers = []
         for target in (arguments.left, arguments.right):

@@ -11,10 +11,12 @@ from .cases import World
 # Elements of a list are matched by the first of these that they have, so that their order does not matter.
 KEYS = (
     *("name", "topic", "resource_name", "key", "api_key", "topic_id", "partition_index", "partition", "index"),
-    *("node_id", "broker_id"),
+    *("node_id", "broker_id", "replica_id", "partition_id", "topic_name", "user"),
 )
 # Different by nature: only whether they are set is compared.
 CHANCE = {"cluster_id", "host", "port", "session_id", "producer_id", "log_append_time_ms", "finalized_features_epoch"}
+CHANCE |= {"log_dir", "total_bytes", "usable_bytes", "log_end_offset", "last_fetch_timestamp"}
+CHANCE |= {"last_caught_up_timestamp"}
 # Settings that hold this broker's own addresses and folders.
 LOCAL_SETTINGS = {"listeners", "advertised.listeners", "controller.quorum.voters", "log.dirs", "log.dir"}
 # What a message says about the moment or the machine.

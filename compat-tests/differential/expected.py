@@ -39,6 +39,14 @@ EXPECTED = (
     _expect("DescribeConfigs", rf"results\[1\]\.configs\[({_SETUP})", "what a test broker of Apache Kafka is given"),
     _expect("DescribeConfigs", r"results\[1\]\.configs(\[kbroker|\.length)", "settings of kbroker's own"),
     _expect("DescribeConfigs", r"\[root\]\.documentation", "nobody asked for it; Kafka says that there is none"),
+    _expect("DescribeQuorum", r"leader_epoch|high_watermark", "each log has its own history"),
+    _expect("DescribeQuorum", r"nodes\[\d\]\.listeners", "the controller is a part of the broker and has no listener"),
+    _expect(
+        "IncrementalAlterConfigs",
+        r"error_message",
+        "the settings are named in the order of the request, in Kafka by chance",
+        "broker, read-only",
+    ),
     _expect(
         "Produce",
         r"error_code",

@@ -61,7 +61,7 @@ def _outcome(election_type: int, name: str, index: int, image: Image) -> Refusal
     if topic is None:
         return Refusal(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, f"No such topic as {name}")
     if not 0 <= index < len(topic.partitions):
-        return Refusal(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, f"No such partition as {name}")
+        return Refusal(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, f"No such partition as {name}-{index}")
     return _elect(election_type, topic.partitions[index])
 
 
@@ -80,7 +80,7 @@ def _row(index: int, refusal: Refusal) -> PartitionResult:
 
 def _refused(request: ElectLeadersRequest, refusal: Refusal, version: int) -> ElectLeadersResponse:
     return ElectLeadersResponse(
-        error_code=refusal.code if version >= 1 else ErrorCode.NONE,
+        error_code=refusal.code if version >= 1 and request.topic_partitions != [] else ErrorCode.NONE,
         replica_election_results=[
             ReplicaElectionResult(
                 topic=topic.topic, partition_result=[_row(index, refusal) for index in topic.partitions]

@@ -173,8 +173,8 @@ async def test_nothing_is_to_be_elected(client, kind):
     assert answer.error_code == ErrorCode.NONE
     assert told == [
         ("topic", 0, ErrorCode.ELECTION_NOT_NEEDED, "Leader election not needed for topic partition."),
-        ("topic", 9, UNKNOWN, "No such partition as topic"),
-        ("topic", -1, UNKNOWN, "No such partition as topic"),
+        ("topic", 9, UNKNOWN, "No such partition as topic-9"),
+        ("topic", -1, UNKNOWN, "No such partition as topic--1"),
         ("nope", 0, UNKNOWN, "No such topic as nope"),
     ]
     everything = await client.ask(ElectLeadersRequest(election_type=kind, topic_partitions=None))
