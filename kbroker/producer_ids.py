@@ -1,10 +1,16 @@
-"""Producer ids for idempotent producers, out of blocks that the controller hands to each broker (KIP-730)."""
+"""Producer ids, out of blocks that the controller hands to each broker (KIP-730)."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
+from typing import NoReturn
 
 import trio
+
+from .errors import Refusal
+
+log = logging.getLogger(__name__)
 
 
 class ProducerIds:
@@ -13,12 +19,40 @@ class ProducerIds:
         self._allocate = allocate
         self._block = range(0)
         self._lock = trio.Lock()
+        self._wanted = trio.Event()
 
     async def next(self) -> int:
         """An id that no producer has had before. Raises Refusal."""
+        while (taken := self._pop()) is None:
+            await self.reserve()
+        return taken
+
+    def take(self) -> int | None:
+        """The same for who can not wait: None if there is none at hand, but there will be one soon."""
+        taken = self._pop()
+        if taken is None:
+            self._wanted.set()
+        return taken
+
+    def _pop(self) -> int | None:
+        if not self._block:
+            return None
+        first, self._block = self._block[0], self._block[1:]
+        return first
+
+    async def reserve(self) -> None:
+        """There is one at hand when this returns. Raises Refusal."""
         if not self._block:
             async with self._lock:
                 if not self._block:
                     self._block = await self._allocate()
-        first, self._block = self._block[0], self._block[1:]
-        return first
+
+    async def run(self) -> NoReturn:
+        """Get a block when somebody found none at hand."""
+        while True:
+            await self._wanted.wait()
+            self._wanted = trio.Event()
+            try:
+                await self.reserve()
+            except Refusal as refusal:
+                log.warning("no producer ids: %s", refusal)  # who wants one asks again

@@ -29,6 +29,6 @@ ROWS = (
             doc="Segment size of __transaction_state in bytes."),
     Setting("transaction.two.phase.commit.enable", BOOLEAN, "false",
             doc="Whether InitProducerId may ask for a transaction without timeout (KIP-939)."),
-    Setting("transactional.id.expiration.ms", INT, "604800000", Range(1),
+    Setting("transactional.id.expiration.ms", INT, "604800000", Range(1), acts=True,
             doc="A transactional id that is not used for this long is forgotten."),
 )

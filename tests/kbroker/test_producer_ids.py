@@ -49,6 +49,39 @@ async def test_a_refusal_reaches_who_asked_and_the_next_one_tries_again():
     assert [await ids.next() for _ in range(2)] == [5, 6]
 
 
+async def test_who_can_not_wait_takes_what_is_at_hand_and_finds_more_the_next_time(autojump_clock):
+    blocks = [range(7, 9), Refusal(ErrorCode.KAFKA_STORAGE_ERROR), range(20, 22)]
+
+    async def allocate():
+        await trio.sleep(1)
+        block = blocks.pop(0)
+        if isinstance(block, Refusal):
+            raise block
+        return block
+
+    ids = ProducerIds(allocate)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ids.run)
+        assert ids.take() is None
+        await trio.sleep(2)
+        assert [ids.take(), ids.take(), ids.take()] == [7, 8, None]
+        await trio.sleep(2)
+        assert ids.take() is None, "the controller refused; asking again has it asked again"
+        await trio.sleep(2)
+        assert ids.take() == 20
+        nursery.cancel_scope.cancel()
+
+
+async def test_what_is_reserved_can_be_taken():
+    async def allocate():
+        return range(3, 5)
+
+    ids = ProducerIds(allocate)
+    await ids.reserve()
+    await ids.reserve()
+    assert [ids.take(), await ids.next()] == [3, 4]
+
+
 @pytest.mark.parametrize(
     ("request_", "code"),
     [
