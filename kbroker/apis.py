@@ -80,6 +80,8 @@ APIS = (
     Api(50, "DescribeUserScramCredentials", "describe_user_scram_credentials", 0, 0),
     Api(55, "DescribeQuorum", "describe_quorum", 0, 2),
     Api(60, "DescribeCluster", "describe_cluster", 0, 2),
+    Api(68, "ConsumerGroupHeartbeat", "consumer_group_heartbeat", 0, 1),
+    Api(69, "ConsumerGroupDescribe", "consumer_group_describe", 0, 1),
     Api(74, "ListConfigResources", "list_config_resources", 0, 1),
     Api(75, "DescribeTopicPartitions", "describe_topic_partitions", 0, 0),
 )
