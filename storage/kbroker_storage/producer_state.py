@@ -111,8 +111,12 @@ class ProducerState:
     def truncate(self, segments: list[Segment]) -> set[int]:
         """The log ends earlier now. The ids of those met in frames behind the snapshot. Raises Corrupt, OSError."""
         end, self._snapshot_size = segments[-1].end, 0
+        undecided = self.producers.undecided
+        ended = undecided.ended()
         self._indexes.truncate(end)
-        return self._replay(segments, end)
+        met = self._replay(segments, end)
+        undecided.remember(ended, end)
+        return met
 
     def load(self, segments: list[Segment], indexed: list[int], verified_from: int) -> set[int]:
         """The log was just opened; bases `indexed` have transaction indexes, `snapshots` knows its offsets.

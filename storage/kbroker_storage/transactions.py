@@ -65,11 +65,14 @@ class Undecided:
         Of the ended ones only those are kept that may matter: one that began later than another and leaves before it
         never is the first.
         """
-        first, ended = self._open.pop(producer_id), self._ended
-        while ended and next(reversed(ended.values())) >= first:
-            ended.popitem()
-        ended[marker_offset] = first
+        self._add_ended(marker_offset, self._open.pop(producer_id))
         return next(iter(self._open.values()), marker_offset + 1)
+
+    def _add_ended(self, marker_offset: int, first_offset: int) -> None:
+        ended = self._ended
+        while ended and next(reversed(ended.values())) >= first_offset:
+            ended.popitem()
+        ended[marker_offset] = first_offset
 
     def last_stable_offset(self, high_watermark: int) -> int:
         """`high_watermark` only ever rises, but for a cut of the log, after which all this is read anew."""
@@ -80,6 +83,18 @@ class Undecided:
         for first in (next(iter(self._open.values()), stable), next(iter(ended.values()), stable)):
             stable = min(first, stable)
         return stable
+
+    def ended(self) -> dict[int, int]:
+        """Marker's offset -> first offset, of those that ended and may hold back a reader."""
+        return self._ended.copy()
+
+    def remember(self, ended: dict[int, int], end: int) -> None:
+        """The log was cut at `end` and read anew, but perhaps not from so far back that these were met again."""
+        known = sorted((self._ended | ended).items())
+        self._ended.clear()
+        for marker, first in known:
+            if marker < end:
+                self._add_ended(marker, first)
 
     def clear(self) -> None:
         self._open.clear()

@@ -268,6 +268,16 @@ def test_truncation_reopens_what_it_cuts_the_marker_off(story):
     assert (story.stable, story.aborted()) == (9, [])
 
 
+def test_a_truncation_forgets_nothing_that_ended_above_the_high_watermark(story):
+    story.write(1)
+    story.abort(1)
+    story.log.roll(0)  # with a snapshot, which knows only that nothing is open
+    story.write(2)
+    story.write(-1, transactional=False)
+    story.log.truncate(3)
+    assert [story.log.last_stable_offset(mark) for mark in (0, 1, 2, 3)] == [0, 0, 2, 2]
+
+
 def test_an_index_that_can_not_be_written_fails_no_append_but_nothing_is_durable_without_it():
     story = Story(files := FaultyFiles())
     story.write(1)

@@ -287,5 +287,5 @@ class TransactionsAgainstList(RuleBasedStateMachine):
 
 
 SETTINGS = {"deadline": None, "stateful_step_count": 40, "suppress_health_check": list(HealthCheck)}
-TransactionsAgainstList.TestCase.settings = settings(max_examples=120, **SETTINGS)
+TransactionsAgainstList.TestCase.settings = settings(max_examples=100, **SETTINGS)
 TestTransactions = TransactionsAgainstList.TestCase
