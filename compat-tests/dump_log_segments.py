@@ -3,8 +3,9 @@
     python dump_log_segments.py DATA_DIR
 
 The tool ends with status 0 whatever it found, so its words are judged: every segment, index, time index and producer
-snapshot must have been read, and none of the signs of damage may appear. The broker must have been stopped: the indexes
-of a running one are preallocated and hold less than its log.
+snapshot must have been read, none of the signs of damage may appear, every record of the coordinators' topics must have
+been decoded, and transaction indexes must agree with their segments. The broker must have been stopped: the indexes of
+a running one are preallocated and hold less than its log.
 """
 
 import subprocess
@@ -13,12 +14,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import dumped_records
 from apache_kafka import KafkaUnavailable, tool_command
 
 DUMP = "org.apache.kafka.tools.DumpLogSegments"
 KINDS = (".log", ".index", ".timeindex", ".txnindex", ".snapshot")
 LEFT_TO_DELETE = ("-delete", "-stray")  # ends of the names of folders that are no partition any more
-METADATA = "__cluster_metadata-0"
+METADATA, METADATA_DECODER = "__cluster_metadata-0", "--cluster-metadata-decoder"
+COORDINATOR_DECODERS = {
+    "__consumer_offsets": "--offsets-decoder",
+    "__transaction_state": "--transaction-log-decoder",
+}
+NOT_READ = "was not read by the tool"
 SIGNS = (
     "Mismatches in",  # an index entry whose batch does not hold its offset
     "timestamp mismatch",  # a time index entry whose timestamp is not that of its batch
@@ -26,7 +33,8 @@ SIGNS = (
     "not found",  # an indexed offset that the log does not hold
     "isvalid: false",  # a batch whose CRC is wrong
     "invalid bytes at the end",  # a torn tail
-    "Error at",  # a record of the metadata log that can not be decoded
+    "Error at",  # a record of an internal log that can not be decoded
+    NOT_READ,
     "Exception",
 )
 MAX_MESSAGE_BYTES = 104_857_600  # the tool's own default of 5 MiB would refuse larger batches
@@ -55,15 +63,33 @@ def judge(data_dir: Path) -> list[Finding]:
         raise ValueError(f"no partition with a segment in {data_dir}")
     if odd := [path for path in files if "," in str(path)]:
         raise ValueError(f"the tool takes file names without commas only, not {odd[0]}")
-    metadata = [path for path in files if path.parent.name == METADATA]
-    others = [path for path in files if path.parent.name != METADATA]
+    by_decoder: dict[str | None, list[Path]] = {}
+    for path in files:
+        # A decoder is for segments; with it the tool would take the indexes' files for other formats as well.
+        decoder = _decoder(path.parent.name) if path.suffix == ".log" else None
+        by_decoder.setdefault(decoder, []).append(path)
     findings: list[Finding] = []
-    for at in range(0, len(others), FILES_A_RUN):
-        findings += _judge_files(others[at : at + FILES_A_RUN])
-    # The decoder is for segments; with it the tool would take the indexes' files for other formats as well.
-    findings += _judge_files([path for path in metadata if path.suffix == ".log"], "--cluster-metadata-decoder")
-    findings += _judge_files([path for path in metadata if path.suffix != ".log"])
-    return findings
+    transactions = dumped_records.Transactions()
+    for decoder, some in by_decoder.items():
+        decoded = dumped_records.Decoded()
+        for file, line in _lines(some, *([] if decoder is None else [decoder])):
+            if any(sign in _without_data(line) for sign in SIGNS):
+                findings.append(Finding(file, line))
+            transactions.see(file, line)
+            decoded.see(file, line)
+        if decoder in COORDINATOR_DECODERS.values():
+            findings += [Finding(file, said) for file, said in decoded.faults()]
+    return findings + [Finding(file, said) for file, said in transactions.faults()]
+
+
+def _decoder(partition: str) -> str | None:
+    topic = partition.rpartition("-")[0]
+    return METADATA_DECODER if partition == METADATA else COORDINATOR_DECODERS.get(topic)
+
+
+def _without_data(line: str) -> str:
+    """What the tool says itself: names and values of a decoded record may hold any word."""
+    return line.partition(" payload: ")[0].partition(" key: {")[0]
 
 
 def _is_read(path: Path) -> bool:
@@ -73,26 +99,27 @@ def _is_read(path: Path) -> bool:
     )
 
 
-def _judge_files(files: list[Path], *options: str) -> list[Finding]:
-    """The tool ends at the first file it can not bear, so it is run again on those behind it.
+def _lines(files: list[Path], *options: str) -> Iterator[tuple[Path, str]]:
+    """Every line of the tool with the file it is about; NOT_READ for a file that it does not read.
 
-    What it finds wrong with indexes it tells after everything else, with the name of the file.
+    The tool ends at the first file it can not bear, so it is run again on those behind it. What it finds wrong with
+    indexes it tells after everything else, with the name of the file.
     """
-    findings, unread = [], files
-    while unread:
-        read = []
-        for line in _dump(unread, *options):
-            if line.startswith("Dumping "):
-                read.append(Path(line.removeprefix("Dumping ").strip()))
-            elif any(sign in line.partition(" payload: ")[0] for sign in SIGNS):
-                _, of_other_file, path = line.strip().partition(" in :")
-                file = Path(path) if of_other_file else (read or unread)[-1]
-                findings.append(Finding(file, line.strip()))
-        left = [path for path in unread if path not in read]
-        if left == unread:
-            return findings + [Finding(path, "was not read by the tool") for path in left]
-        unread = left
-    return findings
+    for at in range(0, len(files), FILES_A_RUN):
+        unread = files[at : at + FILES_A_RUN]
+        while unread:
+            read = []
+            for line in _dump(unread, *options):
+                if line.startswith("Dumping "):
+                    read.append(Path(line.removeprefix("Dumping ").strip()))
+                else:
+                    _, of_other_file, path = line.strip().partition(" in :")
+                    yield Path(path) if of_other_file else (read or unread)[-1], line.strip()
+            left = [path for path in unread if path not in read]
+            if left == unread:
+                yield from ((path, NOT_READ) for path in left)
+                break
+            unread = left
 
 
 def _dump(files: list[Path], *options: str) -> Iterator[str]:

@@ -7,10 +7,14 @@ from pathlib import Path
 import kafka
 import pytest
 from apache_kafka import KafkaUnavailable
-from brokers import OwnBroker, own_broker
+from brokers import QUICK_GROUPS, OwnBroker, own_broker
 from dump_log_segments import judge
+from dumped_records import Decoded, Transactions
 from fixture_types import StartBroker
 from python_clients import CLIENTS, CODECS, KafkaPython, sample_records
+from raw_kafka.batches import Record, batch, read_batches
+from step_programs import PROGRAMS, not_served, run
+from step_programs import judge as judge_step
 
 
 def fill(broker: OwnBroker) -> None:
@@ -30,13 +34,22 @@ def fill(broker: OwnBroker) -> None:
     admin.create_partitions({"rolled": 4})
     admin.delete_topics(["gone"])
     admin.close()
+    use_coordinators(broker)
+
+
+def use_coordinators(broker: OwnBroker) -> None:
+    """Groups, commits and transactions, committed and aborted, as far as the broker serves them."""
+    (confluent,) = (program for program in PROGRAMS if program.name == "confluent-kafka")
+    for step in ("group", "group848", "transactions", "ctp"):
+        if not not_served(broker.host, broker.port, step):
+            judge_step(step, run(confluent.command(Path()), broker.bootstrap, step, "steps", 10), 10)
 
 
 @pytest.fixture(scope="module")
 def apache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The log.dirs of an Apache Kafka that was filled and stopped."""
     try:
-        with own_broker("apache") as broker:
+        with own_broker("apache", QUICK_GROUPS) as broker:
             fill(broker)
             broker.stop()
             folder = tmp_path_factory.mktemp("apache") / "log"
@@ -50,6 +63,15 @@ def apache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def folder(apache_folder: Path, tmp_path: Path) -> Path:
     """A copy to damage."""
     return Path(shutil.copytree(apache_folder, tmp_path / "log"))
+
+
+@pytest.fixture
+def coordinators(apache_folder: Path, tmp_path: Path) -> Path:
+    """A copy of the coordinators' logs and of what transactions wrote, to damage."""
+    for partition in apache_folder.iterdir():
+        if partition.name.startswith(("__consumer_offsets-", "__transaction_state-", "steps-transactions-")):
+            shutil.copytree(partition, tmp_path / "log" / partition.name)
+    return tmp_path / "log"
 
 
 def flip(file: Path, position: int) -> None:
@@ -100,6 +122,79 @@ def test_a_file_the_tool_can_not_bear_is_reported_and_does_not_hide_the_next(fol
     assert any(file.parent.name == "codecs-0" for file in found)
 
 
+def append(segment: Path, record: Record) -> None:
+    """A good batch at the end of the log, whatever its record says."""
+    content = segment.read_bytes()
+    batches, _ = read_batches(content)
+    end = batches[-1].base_offset + batches[-1].last_offset_delta + 1
+    segment.write_bytes(content + batch([record], base_offset=end, leader_epoch=0))
+
+
+@pytest.mark.parametrize(
+    ("topic", "record", "said"),
+    [
+        ("__consumer_offsets", Record(b"v", key=b"\x00\x63abc"), "Unknown record type 99"),
+        (
+            "__consumer_offsets",
+            Record(b"\0\3\0", key=b"\0\1\0\1g\0\1t\0\0\0\0"),
+            "Could not read record with version 3",
+        ),
+        ("__transaction_state", Record(b"v", key=b"\x00\x05abc"), "Unknown record type 5"),
+        ("__transaction_state", Record(b"\0\x63a", key=b"\0\0\0\1t"), "unknown record version 99"),
+    ],
+)
+def test_a_coordinator_record_that_can_not_be_decoded_is_reported(
+    coordinators: Path, topic: str, record: Record, said: str
+) -> None:
+    segment = max(coordinators.glob(f"{topic}-*/*.log"), key=lambda path: path.stat().st_size)
+    append(segment, record)
+    (finding,) = judge(coordinators)
+    assert finding.file == segment
+    assert said in finding.said
+
+
+def test_a_group_may_be_called_like_a_sign_of_damage(coordinators: Path) -> None:
+    segment = max(coordinators.glob("__transaction_state-*/*.log"), key=lambda path: path.stat().st_size)
+    append(segment, Record(None, key=b"\0\0\0\x09Exception"))
+    assert judge(coordinators) == []
+
+
+@pytest.mark.parametrize("topic", ["steps-transactions", "__consumer_offsets"])
+def test_a_lost_transaction_index_is_reported(coordinators: Path, topic: str) -> None:
+    index = max(coordinators.glob(f"{topic}-*/*.txnindex"), key=lambda path: path.stat().st_size)
+    assert index.stat().st_size
+    index.unlink()
+    (finding,) = judge(coordinators)
+    assert finding.file == index
+    assert "lacks the aborted transaction" in finding.said
+
+
+def test_a_wrong_entry_of_a_transaction_index_is_reported(coordinators: Path) -> None:
+    index = min(coordinators.glob("steps-transactions-*/*.txnindex"))
+    flip(index, 2 + 8 + 7)  # the last byte of the first entry's first offset, behind version and producer id
+    findings = judge(coordinators)
+    assert {finding.file for finding in findings} == {index}
+    assert any("did not abort there" in finding.said for finding in findings)
+
+
+def test_records_that_the_decoder_did_not_print_are_missed() -> None:
+    segment, decoded = Path("__consumer_offsets-0/00000000000000000000.log"), Decoded()
+    header = "count: 2 baseSequence: -1 lastSequence: -1 producerId: -1 producerEpoch: -1 isTransactional: false"
+    decoded.see(segment, f"baseOffset: 0 lastOffset: 1 {header} isControl: false")
+    decoded.see(segment, '| offset: 0 keySize: 23 key: {"type":"3","data":{}} payload: <DELETE>')
+    assert decoded.faults() == [(segment, "1 records were not printed")]
+
+
+def test_a_transaction_whose_records_were_removed_may_stay_in_the_index() -> None:
+    segment, transactions = Path("t-0/00000000000000000000.log"), Transactions()
+    header = "count: 1 baseSequence: -1 lastSequence: -1 producerId: 7 producerEpoch: 0 isTransactional: true"
+    transactions.see(segment, f"baseOffset: 9 lastOffset: 9 {header} isControl: true")
+    transactions.see(segment, "| offset: 9 keySize: 4 endTxnMarker: ABORT coordinatorEpoch: 0")
+    entry = "version: 0 producerId: 7 firstOffset: 3 lastOffset: 9 lastStableOffset: 10"
+    transactions.see(segment.with_suffix(".txnindex"), entry)
+    assert transactions.faults() == []
+
+
 def test_a_folder_without_segments_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no partition"):
         judge(tmp_path)
@@ -107,7 +202,7 @@ def test_a_folder_without_segments_is_an_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ending", ["clean stop", "SIGKILL and clean stop"])
 def test_what_the_broker_wrote_is_without_fault(start_broker: StartBroker, ending: str) -> None:
-    broker = start_broker()
+    broker = start_broker(QUICK_GROUPS)
     fill(broker)
     if ending != "clean stop":
         broker.kill()
