@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from importlib import import_module
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from kbroker_wire import ErrorCode
 from kbroker_wire.messages import message_pair
@@ -27,6 +27,7 @@ class Api(NamedTuple):
     first, last    the versions that are served
     advertised     the lowest version that ApiVersions tells, where that differs: librdkafka before 2.4 needs to see
                    Produce 0 (KAFKA-18659), though Kafka 4 closes the connection on it
+    short          module with a `ShortWay` for requests that come over and over
     """
 
     key: int
@@ -35,6 +36,7 @@ class Api(NamedTuple):
     first: int
     last: int
     advertised: int | None = None
+    short: str | None = None
 
     @property
     def advertised_first(self) -> int:
@@ -42,8 +44,8 @@ class Api(NamedTuple):
 
 
 APIS = (
-    Api(0, "Produce", "produce", 3, 13, advertised=0),
-    Api(1, "Fetch", "fetch", 4, 18),
+    Api(0, "Produce", "produce", 3, 13, advertised=0, short="short_produce"),
+    Api(1, "Fetch", "fetch", 4, 18, short="short_fetch"),
     Api(2, "ListOffsets", "list_offsets", 1, 11),
     Api(3, "Metadata", "metadata", 0, 13),
     Api(8, "OffsetCommit", "offset_commit", 2, 10),
@@ -89,10 +91,33 @@ APIS = (
 PRODUCE, API_VERSIONS = 0, 18
 
 
+class Recognised(Protocol):
+    """A request that was not decoded, because one that began like it was."""
+
+    @property
+    def call(self) -> Call: ...
+    @property
+    def request(self) -> Message:
+        """As it would have been decoded."""
+        ...
+
+
+class ShortWay(Protocol):
+    """Knows the requests of one API on one connection that began a certain way, and what they said."""
+
+    def recognise(self, frame: memoryview) -> Recognised | None:
+        """The request in a frame of this API; None if it has to be decoded. Raises ProtocolError as decoding would."""
+        ...
+
+    def learn(self, frame: memoryview, request: Message, call: Call) -> None:
+        """Remember a request that was decoded from `frame`, if the short way can be taken by one like it."""
+        ...
+
+
 class Served:
     """An API with its code loaded: what the connection driver needs for one request."""
 
-    __slots__ = ("answer", "first", "handle", "key", "last", "name", "refuse", "request", "response")
+    __slots__ = ("answer", "first", "handle", "key", "last", "name", "refuse", "request", "response", "short")
 
     def __init__(self, api: Api) -> None:
         module = import_module(f".handlers.{api.module}", __package__)
@@ -101,6 +126,9 @@ class Served:
         self.handle: Handler = module.handle
         # The same without a chance to wait, where a handler never does: it is called right when the request is there.
         self.answer: Callable[[Message, Call, Broker], Answer] | None = getattr(module, "answer", None)
+        self.short: Callable[[Broker], ShortWay] | None = (
+            None if api.short is None else import_module(f".{api.short}", __package__).ShortWay
+        )
         # How to say "this request failed as a whole"; an API without it closes the connection instead.
         self.refuse: Callable[[Message, ErrorCode], Message] | None = getattr(module, "refuse", None)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
+from kbroker_storage import Slice
 from kbroker_wire.schema import Message
 
 from .errors import CloseConnection
@@ -39,16 +40,19 @@ class Parked(ABC):
                 self.on_ready()
 
     @abstractmethod
-    def answer(self) -> Message | bytes | None:
+    def answer(self) -> Message | Body | None:
         """The response, None if the client wants none; called once, when `ready` is set or the deadline has passed."""
 
     def drop(self) -> None:  # noqa: B027  # an answer that is there already stands on no list
         """Forget it: take it off every list it stands on. Called once after `answer`, or instead of it."""
 
 
-# A handler answers with a message, with a ready-made body (bytes), with a parked request, by closing the connection
+# A body that needs no encoding any more: bytes, or records between bytes.
+Body = bytes | tuple[bytes, Slice, bytes]
+
+# A handler answers with a message, with such a body, with a parked request, by closing the connection
 # once the answers before are out, or not at all (None: acks=0).
-Answer = Message | bytes | Parked | CloseConnection | None
+Answer = Message | Body | Parked | CloseConnection | None
 
 
 class Call:

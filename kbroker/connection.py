@@ -24,18 +24,18 @@ from kbroker_wire.headers import decode_request_header, encode_response_header
 from kbroker_wire.messages.produce import ProduceRequest
 from kbroker_wire.schema import Message
 
-from .apis import API_VERSIONS, PRODUCE, Served
-from .call import Answer, Call, Parked
+from .apis import API_VERSIONS, PRODUCE, Recognised, Served, ShortWay
+from .call import Answer, Body, Call, Parked
 from .cluster import java_address
 from .errors import CloseConnection, code_of
 from .handlers.api_versions import unknown_version
 from .handlers.produce import handle_run
 from .receiving import ReceiveBudget
-from .short_produce import Beginnings, OneBatch
 from .transport import BYTES, COPIED_BYTES, NATIVE, Part, PeerGone, SendCalls, send_parts
 
 if TYPE_CHECKING:
     from .broker import Broker
+    from .short_produce import OneBatch
 
 log = logging.getLogger(__name__)
 
@@ -54,14 +54,14 @@ FLUSH_BYTES = 64 * 1024  # gathered answers are sent when they exceed this, or w
 LARGEST_PLAIN_REQUEST = 4 * 1024 * 1024  # any request but Produce; decoding it holds up the others for a second
 
 REQUEST_HEAD = struct.Struct(">hhi")  # api key, api version, correlation id
-CORRELATION_ID = SIZE = struct.Struct(">i")
+SIZE = struct.Struct(">i")
 
 
 class Request(NamedTuple):
     """A request that was read: whose it is, what it says, and what its answer's header will carry."""
 
     served: Served
-    message: Message | OneBatch
+    message: Message | Recognised
     call: Call
     correlation_id: int
 
@@ -80,18 +80,17 @@ class Answered(Parked):
 
     __slots__ = ("message",)
 
-    def __init__(self, message: Message | bytes) -> None:
+    def __init__(self, message: Message | Body) -> None:
         super().__init__(deadline=-1.0)
         self.ready = True
         self.message = message
 
-    def answer(self) -> Message | bytes:
+    def answer(self) -> Message | Body:
         return self.message
 
 
 class Connection:
     __slots__ = (
-        "_beginnings",
         "_broker",
         "_budget",
         "_buffer",
@@ -105,6 +104,7 @@ class Connection:
         "_out",
         "_out_bytes",
         "_readable",
+        "_short",
         "_sock",
         "_told",
         "_turn_bytes",
@@ -142,7 +142,7 @@ class Connection:
         self._readable = broker.readiness.of(sock)
         self._error: Exception | None = None  # met by `_serve_now`, for the task to raise
         self._counted = 0  # bytes of our buffer in the budget
-        self._beginnings = Beginnings(broker)
+        self._short: dict[int, ShortWay] = {}  # by API key
         self._out: list[Part] = []
         self._out_bytes = 0
         self._waiting: deque[Waiting] = deque()
@@ -259,18 +259,12 @@ class Connection:
         self._buffer.untake(frame)
         return None
 
-    def _read_produce(self, frame: memoryview) -> Request:
-        """As `_read`, the short way if a request that began like this one was there before."""
-        one = self._beginnings.recognise(frame)
-        if one is not None:
-            return Request(self._broker.dispatch[PRODUCE], one, one.call, CORRELATION_ID.unpack_from(frame, 4)[0])
-        request = self._read(frame)
-        self._beginnings.learn(frame, cast("ProduceRequest", request.message), request.call)
-        return request
-
     def _read(self, frame: memoryview) -> Request:
-        """Header and body. Raises CloseConnection for what is not served, ProtocolError."""
+        """Header and body, the short way if it can be. Raises CloseConnection for what is not served, ProtocolError."""
         key, version, correlation_id = REQUEST_HEAD.unpack_from(frame)
+        short = self._short.get(key)
+        if short is not None and (one := short.recognise(frame)) is not None:
+            return Request(self._broker.dispatch[key], one, one.call, correlation_id)
         try:
             served = self._broker.dispatch[key]
         except KeyError:
@@ -282,6 +276,10 @@ class Connection:
         header, position = decode_request_header(frame)
         message = served.request.decode(frame, version, position)
         call = Call(version, header.client_id, self._listener, self._told, self._host)
+        if served.short is not None:
+            if short is None:
+                short = self._short[key] = served.short(self._broker)
+            short.learn(frame, message, call)
         return Request(served, message, call, correlation_id)
 
     async def _request(self, frame: memoryview) -> None:
@@ -306,7 +304,7 @@ class Connection:
         What they bring for one partition is appended at once. A request that can not be read ends the connection after
         those before it were served.
         """
-        run = [self._read_produce(frame)]
+        run = [self._read(frame)]
         broken: Exception | None = None
         take = self._buffer.take
         try:
@@ -315,7 +313,7 @@ class Connection:
                     self._buffer.untake(behind)
                     break
                 self._turn_bytes -= len(behind)
-                run.append(self._read_produce(behind))
+                run.append(self._read(behind))
         except (CloseConnection, ProtocolError) as error:
             broken = error
         try:
@@ -335,13 +333,13 @@ class Connection:
         log.error("%s v%d from %s failed", served.name, request.call.api_version, self.peer, exc_info=error)
         if served.refuse is None:
             raise CloseConnection(f"{served.name} failed") from error
-        message = request.message.request if isinstance(request.message, OneBatch) else request.message
+        message = request.message if isinstance(request.message, Message) else request.message.request
         return served.refuse(message, code_of(error))
 
     def _take(self, answer: Answer, request: Request) -> None:
         """Put the answer behind the ones before it."""
         served, _, call, correlation_id = request
-        if type(answer) is bytes and not self._waiting:
+        if isinstance(answer, (bytes, tuple)) and not self._waiting:
             self._put(answer, served, call.api_version, correlation_id)
         elif answer is None:
             return
@@ -354,12 +352,18 @@ class Connection:
         else:
             self._put(answer, served, call.api_version, correlation_id)
 
-    def _put(self, answer: Message | bytes, served: Served, version: int, correlation_id: int) -> None:
+    def _put(self, answer: Message | Body, served: Served, version: int, correlation_id: int) -> None:
         """Frame one answer; the one place through which every answer leaves."""
         head = encode_response_header(served.key, version, correlation_id)
         if isinstance(answer, bytes):
             size = len(head) + len(answer)
             self._out += (SIZE.pack(size), head, answer)
+        elif isinstance(answer, tuple):
+            front, records, tail = answer
+            size = len(head) + len(front) + records.nbytes + len(tail)
+            self._out += (SIZE.pack(size) + head + front, records)
+            if tail:
+                self._out.append(tail)
         else:
             # the only records that are not bytes are slices of our own logs
             parts = cast("list[Part]", answer.encode_parts(version, head))

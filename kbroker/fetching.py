@@ -15,7 +15,7 @@ from kbroker_storage import Log, OffsetOutOfRange, Slice, StorageError
 from kbroker_wire import ErrorCode
 from kbroker_wire.schema import Message
 
-from .call import Parked
+from .call import Body, Parked
 from .errors import Refusal, code_of
 from .partition import Partition
 from .replicas import Replicas
@@ -233,7 +233,7 @@ class ParkedFetch(Parked):
 
     __slots__ = ("_available", "_fetch", "_respond", "_total", "_wanted")
 
-    def __init__(self, fetch: Fetch, reads: Sequence[Read], respond: Callable[[Fetch], Message]) -> None:
+    def __init__(self, fetch: Fetch, reads: Sequence[Read], respond: Callable[[Fetch], Message | Body]) -> None:
         super().__init__(trio.current_time() + fetch.terms.max_wait_s)
         self._fetch, self._respond = fetch, respond
         self._wanted: dict[Partition, Wanted] = {}
@@ -271,7 +271,7 @@ class ParkedFetch(Parked):
         if self._total >= self._fetch.terms.min_bytes:
             self.resolve()
 
-    def answer(self) -> Message:
+    def answer(self) -> Message | Body:
         return self._respond(self._fetch)
 
     def drop(self) -> None:

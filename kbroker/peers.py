@@ -47,7 +47,7 @@ class Peers:
 def _when_ready(parked: Parked, answered: Answered) -> None:
     def ready() -> None:
         response = parked.answer()
-        assert not isinstance(response, bytes)
+        assert not isinstance(response, (bytes, tuple))
         parked.drop()
         answered(response)
 

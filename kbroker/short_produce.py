@@ -28,6 +28,8 @@ from .errors import Refusal
 from .handlers.produce import ALL, BY_ID, Batch, Produce, storable
 
 if TYPE_CHECKING:
+    from kbroker_wire.schema import Message
+
     from .broker import Broker
     from .call import Answer, Call
     from .handlers.produce import Writes
@@ -58,7 +60,7 @@ class Beginning(NamedTuple):
     answer_tail: bytes
 
 
-class Beginnings:
+class ShortWay:
     """Those of one connection."""
 
     __slots__ = ("_broker", "_end", "_known", "_left")
@@ -70,7 +72,6 @@ class Beginnings:
         self._left = MOST_LEARNED
 
     def recognise(self, frame: memoryview) -> OneBatch | None:
-        """The request in a frame of a Produce; None if it has to be decoded."""
         at = self._end
         known = self._known.get(bytes(frame[BEHIND_CORRELATION_ID:at]))
         end = len(frame)
@@ -87,8 +88,8 @@ class Beginnings:
             at += RECORDS_SIZE.size
         return OneBatch(known, frame[at:end], self._broker) if at + size == end else None
 
-    def learn(self, frame: memoryview, request: ProduceRequest, call: Call) -> None:
-        """Remember how a request began that was decoded from `frame`, if the short way can be taken by one like it."""
+    def learn(self, frame: memoryview, request: Message, call: Call) -> None:
+        assert isinstance(request, ProduceRequest)
         topics, version = request.topic_data, call.api_version
         if len(topics) != 1 or len(topics[0].partition_data) != 1 or request.acks == 0 or version < FIRST:
             return

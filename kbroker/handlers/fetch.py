@@ -20,25 +20,46 @@ from kbroker_wire.schema import ZERO_UUID
 from ..cluster import nodes
 from ..errors import Refusal
 from ..fetching import Fetch, ParkedFetch, Read, Terms, close_all
-from ..sessions import UNKNOWN_EPOCH, Wanted
+from ..sessions import UNKNOWN_EPOCH, Key, Wanted
 
 if TYPE_CHECKING:
     from ..broker import Broker
-    from ..call import Answer, Call
+    from ..call import Answer, Body, Call
+    from ..short_fetch import OneFetch
 
 READ_UNCOMMITTED, READ_COMMITTED = 0, 1
+BY_ID = 13  # from this version on topics are named by their ids
 MOVED = (ErrorCode.NOT_LEADER_OR_FOLLOWER, ErrorCode.FENCED_LEADER_EPOCH)
 
 
-async def handle(request: FetchRequest, call: Call, broker: Broker) -> Answer:
+async def handle(request: FetchRequest | OneFetch, call: Call, broker: Broker) -> Answer:
     return answer(request, call, broker)
 
 
-def answer(request: FetchRequest, call: Call, broker: Broker) -> Answer:
+def answer(request: FetchRequest | OneFetch, call: Call, broker: Broker) -> Answer:
     """Nothing here waits; a fetch that has to is parked."""
-    if request.isolation_level not in (READ_UNCOMMITTED, READ_COMMITTED):
+    short = None
+    if not isinstance(request, FetchRequest):
+        short, fetch = request, request.open(broker)
+    elif request.isolation_level not in (READ_UNCOMMITTED, READ_COMMITTED):
         return refuse(request, ErrorCode.INVALID_REQUEST)
-    by_id = call.api_version >= 13
+    else:
+        terms, wanted = asked_for(request, call)
+        try:
+            fetch = broker.fetches.open(terms, wanted, _forgotten(request, call))
+        except Refusal as refusal:
+            return FetchResponse(error_code=refusal.code, responses=[])
+    reads = fetch.read()
+    if not fetch.must_wait(reads):
+        return _respond(fetch, reads, call, broker, short)
+    try:
+        return ParkedFetch(fetch, reads, lambda fetch: _respond(fetch, fetch.read(), call, broker, short))
+    finally:
+        close_all(reads)
+
+
+def asked_for(request: FetchRequest, call: Call) -> tuple[Terms, list[Wanted]]:
+    by_id = call.api_version >= BY_ID
     terms = Terms(
         session_id=request.session_id,
         session_epoch=request.session_epoch,
@@ -62,25 +83,23 @@ def answer(request: FetchRequest, call: Call, broker: Broker) -> Answer:
         for topic in request.topics
         for each in topic.partitions
     ]
-    forgotten = [
+    return terms, wanted
+
+
+def _forgotten(request: FetchRequest, call: Call) -> list[Key]:
+    by_id = call.api_version >= BY_ID
+    return [
         (topic.topic_id if by_id else topic.topic, index)
         for topic in request.forgotten_topics_data
         for index in topic.partitions
     ]
-    try:
-        fetch = broker.fetches.open(terms, wanted, forgotten)
-    except Refusal as refusal:
-        return FetchResponse(error_code=refusal.code, responses=[])
-    reads = fetch.read()
-    if not fetch.must_wait(reads):
-        return _respond(fetch, reads, call, broker)
-    try:
-        return ParkedFetch(fetch, reads, lambda fetch: _respond(fetch, fetch.read(), call, broker))
-    finally:
-        close_all(reads)
 
 
-def _respond(fetch: Fetch, reads: list[Read], call: Call, broker: Broker) -> FetchResponse:
+def _respond(
+    fetch: Fetch, reads: list[Read], call: Call, broker: Broker, short: OneFetch | None
+) -> FetchResponse | Body:
+    if short is not None and (body := short.body(reads[0])) is not None:
+        return body
     topics: dict[str | bytes, FetchableTopicResponse] = {}
     moved: set[int] = set()
     for read in fetch.to_tell(reads):

@@ -15,7 +15,7 @@ from broker_in_memory import NOW_MS, Gate, batch, fetch, produce, produce_reques
 from kbroker import short_produce
 from kbroker.call import Call
 from kbroker.env import Env
-from kbroker.short_produce import MOST_LEARNED, Beginnings
+from kbroker.short_produce import MOST_LEARNED, ShortWay
 from kbroker_wire import ProtocolError
 from kbroker_wire.headers import RequestHeader, decode_request_header, encode_request_header
 from kbroker_wire.messages.produce import ProducePartition, ProduceRequest, ProduceTopic
@@ -42,7 +42,7 @@ def learned(beginnings, request, version, client_id="client"):
 
 @pytest.fixture
 def beginnings():
-    return Beginnings(None)
+    return ShortWay(None)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -124,7 +124,7 @@ def test_learning_comes_to_an_end(beginnings):
 @example(version=9, size=0, at=400, put=b"", cut=4, more=b"\0\0")
 @example(version=8, size=0, at=400, put=b"", cut=4, more=b"\xff\xff\xff\xff")
 def test_what_is_recognised_is_what_would_be_decoded(version, size, at, put, cut, more):
-    beginnings = Beginnings(None)
+    beginnings = ShortWay(None)
     assert learned(beginnings, produce_request("topic", batch()), version) is not None
     frame = frame_of(produce_request("topic", bytes(size)), version)
     frame[at : at + len(put)] = put
