@@ -11,6 +11,7 @@ from itertools import count
 from typing import NamedTuple
 
 from kbroker.coordinators.machine import Now
+from kbroker.coordinators.transactions.partitions import result
 from kbroker.coordinators.transactions.settings import TransactionSettings
 from kbroker.coordinators.transactions.shard import TransactionShard
 from kbroker.coordinators.transactions.transaction import Markers, Transaction, TransactionStep
@@ -28,7 +29,7 @@ from kbroker_wire.schema import Message
 
 START_MS = 1_700_000_000_000
 FIRST_ID = 1000  # the first producer id; the next ones follow
-TV1, TV2 = 1, 2  # versions of transactions, as clients have them
+TV1, TV2 = 0, 2  # versions of transactions, as requests tell them: there is no 1 on the wire
 
 
 class Producer(NamedTuple):
@@ -111,7 +112,11 @@ class Story:
             verify_only=verify_only,
             topics=[AddPartitionsToTxnTopic(name=name, partitions=list(each)) for name, each in partitions.items()],
         )
-        return self._ask(lambda ticket: self.machine.add_partitions(asked, version, ticket, _refused, self.now))
+
+        def refused(code: ErrorCode, _: str | None) -> Message:
+            return result(asked, code)
+
+        return self._ask(lambda ticket: self.machine.add_partitions(asked, version, ticket, refused, self.now))
 
     def end(self, transactional_id: str, producer: Producer, version: int = TV2, *, commit: bool) -> Outcome | Waits:
         request = EndTxnRequest(

@@ -29,7 +29,7 @@ from ...errors import Refusal
 from ..machine import Now, Record, Reply
 from ..timers import Timers
 from .listing import Filter, describe, list_one
-from .partitions import asked_partitions, result, verified
+from .partitions import asked_partitions, verified
 from .rules import Identity, Producer, Verdict, check_add, check_end, check_init, next_identity
 from .settings import TransactionSettings
 from .transaction import (
@@ -115,7 +115,7 @@ class TransactionShard:
 
         client_version   of transactions: 2 when Produce or TxnOffsetCommit adds them, as only then it does
 
-        The response is an AddPartitionsToTxnResult.
+        `refused` makes all answers but that to `verify_only`, which is an AddPartitionsToTxnResult.
         """
         producer, partitions = Producer(asked.producer_id, asked.producer_epoch), asked_partitions(asked)
 
@@ -131,7 +131,7 @@ class TransactionShard:
                 if transaction.state is not TransactionState.ONGOING:
                     transaction.times_out_s = now.s + transaction.timeout_ms / 1000
                 step.records.append(transaction.added(partitions, client_version, now.ms))
-            return result(asked, ErrorCode.NONE)
+            return refused(ErrorCode.NONE, None)
 
         return self._ask(asked.transactional_id, decide, ticket, refused, now)
 
