@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kbroker_wire import ErrorCode
-from kbroker_wire.messages.offset_commit import (
-    OffsetCommitRequest,
-    OffsetCommitResponse,
-    OffsetCommitResponsePartition,
-    OffsetCommitResponseTopic,
-)
+from kbroker_wire.messages.offset_commit import OffsetCommitRequest, OffsetCommitResponse
+
+from ..coordinators.groups.offsets_commit import commit
+from ..coordinators.groups.offsets_rows import Rows, commit_response, sort_commit
 
 if TYPE_CHECKING:
     from ..broker import Broker
@@ -21,8 +19,8 @@ def answer(request: OffsetCommitRequest, call: Call, broker: Broker) -> Answer:
     version = call.api_version
     return broker.groups.perform(
         request.group_id,
-        lambda shard, _, now: shard.offsets.commit(request, version, now),
-        lambda code, _: refuse(request, code),
+        lambda shard, _, now: commit(shard.offsets, request, version, now),
+        lambda code, _: commit_response(sort_commit(request, version, broker.image).refused(code)),
     )
 
 
@@ -31,16 +29,7 @@ async def handle(request: OffsetCommitRequest, call: Call, broker: Broker) -> An
 
 
 def refuse(request: OffsetCommitRequest, code: ErrorCode) -> OffsetCommitResponse:
-    return OffsetCommitResponse(
-        topics=[
-            OffsetCommitResponseTopic(
-                name=topic.name,
-                topic_id=topic.topic_id,
-                partitions=[
-                    OffsetCommitResponsePartition(partition_index=each.partition_index, error_code=code)
-                    for each in topic.partitions
-                ],
-            )
-            for topic in request.topics
-        ]
+    return commit_response(
+        Rows(topic.name, topic.topic_id, [(each.partition_index, code) for each in topic.partitions])
+        for topic in request.topics
     )

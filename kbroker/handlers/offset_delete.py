@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from kbroker_wire import ErrorCode
 from kbroker_wire.messages.offset_delete import OffsetDeleteRequest, OffsetDeleteResponse
 
+from ..coordinators.groups.offsets_delete import delete
+
 if TYPE_CHECKING:
     from ..broker import Broker
     from ..call import Answer, Call
@@ -16,7 +18,7 @@ def answer(request: OffsetDeleteRequest, call: Call, broker: Broker) -> Answer:
     del call
     return broker.groups.perform(
         request.group_id,
-        lambda shard, _, __: shard.offsets.delete(request),
+        lambda shard, _, __: delete(shard.offsets, request),
         lambda code, _: refuse(request, code),
     )
 

@@ -17,6 +17,8 @@ from kbroker_wire.messages.offset_fetch import (
 )
 from kbroker_wire.schema import Message
 
+from ..coordinators.groups.offsets_fetch import fetch
+
 if TYPE_CHECKING:
     from ..broker import Broker
     from ..call import Answer, Call
@@ -33,10 +35,10 @@ def answer(request: OffsetFetchRequest, call: Call, broker: Broker) -> Answer:
     groups = request.groups if version >= GROUPS else [_only_group(request)]
 
     def operation(group: OffsetFetchRequestGroup) -> Operation[GroupShard]:
-        def fetch(shard: GroupShard, _: object, __: Now) -> Step:
-            return shard.offsets.fetch(group, version, require_stable=stable)
+        def read(shard: GroupShard, _: object, __: Now) -> Step:
+            return fetch(shard.offsets, group, version, require_stable=stable)
 
-        return fetch
+        return read
 
     def refused(group: OffsetFetchRequestGroup) -> Refused:
         return lambda code, _: OffsetFetchResponseGroup(group_id=group.group_id, topics=[], error_code=code)

@@ -126,7 +126,10 @@ class ClassicGroup:
     def is_empty(self) -> bool:
         return self.state is State.EMPTY
 
-    def check_commit(self, member_id: str, instance_id: str | None, epoch: int, *, transactional: bool) -> None:
+    def check_commit(
+        self, member_id: str, instance_id: str | None, epoch: int, *, transactional: bool, version: int
+    ) -> None:
+        del version
         if epoch < 0 and self.state is State.EMPTY:
             return  # by an admin client, or by a consumer that manages its partitions itself
         if epoch >= 0 or member_id or instance_id is not None:

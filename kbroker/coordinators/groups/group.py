@@ -42,12 +42,14 @@ class Group(Protocol):
         """It has no members."""
 
     def check_commit(
-        self, member_id: str, instance_id: str | None, epoch: int, *, transactional: bool
+        self, member_id: str, instance_id: str | None, epoch: int, *, transactional: bool, version: int
     ) -> PartitionCheck | None:
         """May this member commit offsets? `epoch` is its generation, or its member epoch (KIP-848).
 
+        version   of OffsetCommit; it does not matter in a transaction
+
         None: for any partition. Else each one is to be asked for: a member whose epoch is behind may still commit for
-        what it had at that epoch.
+        what it had at that epoch. If it may not for one of them, Kafka refuses the request as a whole.
 
         Raises Refusal with the code that Kafka gives in this state (UNKNOWN_MEMBER_ID, ILLEGAL_GENERATION,
         STALE_MEMBER_EPOCH, FENCED_INSTANCE_ID, REBALANCE_IN_PROGRESS ...).

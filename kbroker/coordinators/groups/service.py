@@ -38,7 +38,10 @@ class GroupCoordinator(Coordinator[GroupShard]):
         super().publish(image, delta)
         now = self.now()
         for shell in list(self.shells.values()):
-            shell.take_news(lambda shard: shard.image_changed(image, delta, now))
+            if shell.loaded:
+                shell.take_news(lambda shard: shard.image_changed(image, delta, now))
+            else:
+                shell.machine.context.image = image
 
     def end_transaction(self, partition: Partition, producer_id: int, *, commit: bool) -> None:
         """A marker was appended to a partition: what the transaction committed counts, or is forgotten."""

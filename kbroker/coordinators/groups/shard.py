@@ -234,7 +234,7 @@ class GroupShard:
 
     def loaded(self, now: Now) -> Step:
         self.offsets.start_expiry(now)
-        step = Step()
+        step = Step(records=self.offsets.forget_strangers())
         for group in self.context.groups.values():
             if isinstance(group, ClassicGroup):
                 self.classic.rebalances.loaded(group, now, step)

@@ -51,7 +51,7 @@ class Texts:
             raise Refusal(ErrorCode.INVALID_REQUEST)
         self.texts[key] = text
         record = Record(
-            OffsetCommitKey(group=key, topic="t", partition=0),
+            OffsetCommitKey(group=key, topic=CONSUMER_OFFSETS, partition=0),  # a topic that is there
             OffsetCommitValue(offset=0, metadata=text, commit_timestamp=0),
         )
         return Step(response=answer(len(self.texts)), records=[record])
