@@ -162,7 +162,7 @@ class Fetch:
                 records.close()
                 records = None
             elif self.terms.read_committed:
-                aborted = _aborted(log, wanted.offset, records, end)
+                aborted = _aborted(log, wanted.offset, records)
         return Read(
             wanted,
             partition,
@@ -214,9 +214,9 @@ class Fetch:
         return told
 
 
-def _aborted(log: Log, offset: int, records: Slice, end: int) -> list[tuple[int, int]]:
+def _aborted(log: Log, offset: int, records: Slice) -> list[tuple[int, int]]:
     try:
-        return log.aborted(offset, records.nbytes, end)
+        return log.aborted(offset, records.nbytes)
     except BaseException:
         records.close()
         raise

@@ -360,14 +360,13 @@ class Log:
         undecided = self.producers.undecided
         return max(undecided.last_stable_offset(high_watermark), self.start) if undecided else high_watermark
 
-    def aborted(self, offset: int, nbytes: int, end: int) -> list[tuple[int, int]]:
-        """(producer id, first offset) of the aborted transactions with records in the `nbytes` that `read(offset, ...,
-        end)` gave; perhaps of a few behind them as well."""
-        found = self._state.aborted(offset, end)
-        if found:
-            segment, position, _ = self._locate(offset)
-            found = self._state.aborted(offset, min(end, segment.end_before(position + nbytes)))
-        return found
+    def aborted(self, offset: int, nbytes: int) -> list[tuple[int, int]]:
+        """(producer id, first offset) of the aborted transactions with records in the `nbytes` (at least 1) that a read
+        from `offset` gave; perhaps of a few behind them as well."""
+        if not self._state.aborts_from(offset):
+            return []
+        segment, position, _ = self._locate(offset)
+        return self._state.aborted(offset, segment.end_before(position + nbytes))
 
     def bytes_between(self, offset: int, end: int) -> int | None:
         """Bytes from the frame that holds `offset` up to the one that holds `end`; what a long poll waits for.

@@ -64,9 +64,13 @@ class ProducerState:
 
     # -- looking
 
+    def aborts_from(self, offset: int) -> bool:
+        """Whether a transaction was aborted by a marker at `offset` or behind it."""
+        return self._indexes.last_offset >= offset
+
     def aborted(self, start: int, upper: int) -> list[tuple[int, int]]:
         """(producer id, first offset) of the aborted transactions with records in [start, upper)."""
-        return self._indexes.overlapping(start, upper) if self._indexes else []
+        return self._indexes.overlapping(start, upper)
 
     # -- the files
 

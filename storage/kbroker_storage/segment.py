@@ -332,21 +332,21 @@ class Segment:
     def walk_back(self, position: int, entries: int) -> tuple[int, int]:
         """The position of a frame about `entries` index entries before `position` (0 if there are not so many), and how
         many entries that are."""
-        indexed = self._indexed_upto(position)
+        indexed = self._indexed_before(position + 1)
         return (self.indexes.offsets[indexed - entries][1], entries) if indexed > entries else (0, indexed)
 
     def end_before(self, position: int) -> int:
         """An offset that none of the frames which begin before `position` reaches, as close as the index tells."""
-        offsets, indexed = self.indexes.offsets, self._indexed_upto(position)
-        return min(self.end, self.base + offsets[indexed][0] + 1) if indexed < len(offsets) else self.end
+        offsets, indexed = self.indexes.offsets, self._indexed_before(position)
+        return min(self.end, self.base + offsets[indexed][0]) if indexed < len(offsets) else self.end
 
-    def _indexed_upto(self, position: int) -> int:
-        """How many index entries are of frames that begin at `position` or before it."""
+    def _indexed_before(self, position: int) -> int:
+        """How many index entries are of frames that begin before `position`."""
         offsets = self.indexes.offsets
         low, high = 0, len(offsets)
         while low < high:
             middle = (low + high) // 2
-            if offsets[middle][1] <= position:
+            if offsets[middle][1] < position:
                 low = middle + 1
             else:
                 high = middle

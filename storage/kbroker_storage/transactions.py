@@ -207,8 +207,10 @@ class TransactionIndexes:
         self._bases: list[int] = []  # ascending
         self._waiting: set[int] = set()  # bases of those with entries that are not in the file
 
-    def __bool__(self) -> bool:
-        return bool(self._bases)
+    @property
+    def last_offset(self) -> int:
+        """Of the newest entry's marker; -1 without any."""
+        return self._indexes[self._bases[-1]].last_offset if self._bases else -1
 
     def _new(self, base: int) -> TransactionIndex:
         index = TransactionIndex(self._files, f"{self._directory}/{file_name(base, TXN_INDEX)}")

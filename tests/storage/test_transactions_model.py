@@ -249,7 +249,7 @@ class TransactionsAgainstList(RuleBasedStateMachine):
         offset = data.draw(st.integers(self.log_start, stable))
         piece = self.log.read(offset, max_bytes, stable)
         frames = split(piece.read())
-        aborted = self.log.aborted(offset, piece.nbytes, stable) if piece.nbytes else []
+        aborted = self.log.aborted(offset, piece.nbytes) if piece.nbytes else []
         piece.close()
         outcomes = {each.first: each.commit for each in transactions(self.stored)}
         begun = {}
