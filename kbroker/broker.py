@@ -28,6 +28,7 @@ from .config import BrokerConfig, StartError
 from .controller.core import Defaults
 from .controller.service import Controller
 from .coordinators.groups.service import GroupCoordinator
+from .coordinators.transactions.service import TransactionCoordinator
 from .durability import SyncRounds
 from .env import Env
 from .errors import Refusal
@@ -94,6 +95,9 @@ class Broker:
         self.peers = Peers(self)
         self.groups = GroupCoordinator(env, config, self.replicas, self.controller)
         self.producer_ids = ProducerIds(lambda: self.controller.allocate_producer_ids(self.node_id))
+        self.transactions = TransactionCoordinator(
+            env, config, self.replicas, self.controller, peers=self.peers, producer_ids=self.producer_ids
+        )
         self._own_configs = ((BROKER_RESOURCE, str(self.node_id)), (BROKER_RESOURCE, ""))
         self._removals: list[Removal] = []
         self._wake = trio.Event()  # for the housekeeper
@@ -109,6 +113,7 @@ class Broker:
         self.image = image
         self._removals += self.replicas.publish(image, delta)
         self.groups.publish(image, delta)
+        self.transactions.publish(image, delta)
         if not delta.configs.isdisjoint(self._own_configs):
             self._configure()
             self.replicas.configure(image)
@@ -137,6 +142,7 @@ class Broker:
         self.replicas.publish(self.image, delta)
         self.replicas.recover()
         self.groups.publish(self.image, delta)
+        self.transactions.publish(self.image, delta)
         if not self.folder.named <= {METADATA_KEY, *self.replicas.checkpoints()[0]}:
             try:
                 self.folder.write_checkpoints(*self._checkpoints())
@@ -313,6 +319,8 @@ async def _live(broker: Broker, doors: list[Door], stop: trio.Event, task_status
         background.start_soon(broker.replicas.write_back.run)
         background.start_soon(broker.controller.run)
         background.start_soon(broker.groups.run)
+        background.start_soon(broker.transactions.run)
+        background.start_soon(broker.producer_ids.run)
         background.start_soon(broker.housekeeping)
         background.start_soon(broker.readiness.run)
         background.start_soon(broker.forget_producers)

@@ -24,7 +24,7 @@ class ProducerIds:
     async def next(self) -> int:
         """An id that no producer has had before. Raises Refusal."""
         while (taken := self._pop()) is None:
-            await self.reserve()
+            await self.ready()
         return taken
 
     def take(self) -> int | None:
@@ -40,7 +40,7 @@ class ProducerIds:
         first, self._block = self._block[0], self._block[1:]
         return first
 
-    async def reserve(self) -> None:
+    async def ready(self) -> None:
         """There is one at hand when this returns. Raises Refusal."""
         if not self._block:
             async with self._lock:
@@ -53,6 +53,6 @@ class ProducerIds:
             await self._wanted.wait()
             self._wanted = trio.Event()
             try:
-                await self.reserve()
+                await self.ready()
             except Refusal as refusal:
                 log.warning("no producer ids: %s", refusal)  # who wants one asks again

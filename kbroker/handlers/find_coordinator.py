@@ -29,6 +29,8 @@ async def handle(request: FindCoordinatorRequest, call: Call, broker: Broker) ->
     try:
         if kind == GROUP:
             await broker.groups.ensure_topic()
+        elif kind == TRANSACTION:
+            await broker.transactions.ensure_topic()
     except Refusal:
         error = ErrorCode.COORDINATOR_NOT_AVAILABLE
     if version >= 4:
@@ -48,7 +50,7 @@ def _find(key: str, kind: int, error: ErrorCode, call: Call, broker: Broker) -> 
         return _nobody(key, ErrorCode.COORDINATOR_NOT_AVAILABLE, "")
     if kind not in {GROUP, TRANSACTION}:  # Kafka explains only a kind it does not know
         return _nobody(key, ErrorCode.INVALID_REQUEST, "" if kind == SHARE else ErrorCode.INVALID_REQUEST.message)
-    leader = broker.groups.leader_of(key) if kind == GROUP else broker.node_id
+    leader = (broker.groups if kind == GROUP else broker.transactions).leader_of(key)
     for node in nodes(broker, call):
         if node.id == leader:
             return Coordinator(

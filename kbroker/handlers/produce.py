@@ -9,9 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
-import trio
-
-from kbroker_storage import Entry, Origin, StorageError
+from kbroker_storage import Entry, Origin, StorageError, VerificationToken
 from kbroker_wire import ErrorCode
 from kbroker_wire.messages.produce import (
     BatchIndexAndErrorMessage,
@@ -26,15 +24,17 @@ from kbroker_wire.messages.produce import (
 )
 
 from ..batches import Rejected, make_storable, read_produced
-from ..call import Parked
 from ..cluster import nodes
+from ..committing import Committing
 from ..errors import CloseConnection, Refusal, code_of
+from ..verification import verified
 
 if TYPE_CHECKING:
     from ..broker import Broker
     from ..call import Answer, Call
     from ..partition import Partition
     from ..short_produce import OneBatch
+    from ..verification import Verdicts
 
     Writes = dict[Partition, list["Batch"]]
 
@@ -50,27 +50,51 @@ async def handle(request: ProduceRequest, call: Call, broker: Broker) -> Answer:
 def handle_run(run: Sequence[tuple[ProduceRequest | OneBatch, Call]], broker: Broker) -> list[Answer]:
     """The answer to each request of a run, in order. Nothing here waits.
 
-    The answer to an acks=0 request that failed is CloseConnection, to be raised when its turn has come.
+    The answer to an acks=0 request that failed is CloseConnection, to be raised when its turn has come. A request of a
+    transactional producer is a run of its own: it may have to wait before it is appended.
     """
+    request, call = run[0]
+    if isinstance(request, ProduceRequest) and request.transactional_id is not None:
+        assert len(run) == 1
+        return [_in_transaction(request, call, broker)]
+    produces = [Produce(each, call, broker) if isinstance(each, ProduceRequest) else each for each, call in run]
+    return _append_all(produces, broker)
+
+
+def _in_transaction(request: ProduceRequest, call: Call, broker: Broker) -> Answer:
+    def append(verdicts: Verdicts) -> Answer:
+        return _append_all([Produce(request, call, broker, verdicts)], broker)[0]
+
+    try:
+        return verified(request, call, broker, append)
+    except Refusal as refusal:
+        return refuse(request, refusal.code)
+
+
+def _append_all(produces: Sequence[Produce | OneBatch], broker: Broker) -> list[Answer]:
     now_ms = broker.env.now_ms()
     writes: Writes = {}
-    produces = []
-    for request, call in run:
-        produce = Produce(request, call, broker) if isinstance(request, ProduceRequest) else request
+    for produce in produces:
         produce.check(now_ms, writes)
-        produces.append(produce)
     for partition, wanted in writes.items():
         _append(partition, wanted, now_ms, broker)
     return [produce.answer() for produce in produces]
 
 
 class Batch(ABC):
-    """One batch on its way into a log; it is told once what became of it."""
+    """One batch on its way into a log; it is told once what became of it.
+
+    verified   see `Partition.append`
+    """
 
     __slots__ = ("entry", "frame")
 
     entry: Entry
     frame: memoryview
+
+    @property
+    def verified(self) -> VerificationToken | None:
+        return None
 
     @abstractmethod
     def appended(self, partition: Partition, first: int, last: int, log_start: int, original_ms: int | None) -> None:
@@ -86,10 +110,21 @@ class Batch(ABC):
 class Write(Batch):
     """A batch of any request, and the row that answers for it."""
 
-    __slots__ = ("_produce", "_row")
+    __slots__ = ("_produce", "_row", "_verified")
 
-    def __init__(self, entry: Entry, frame: memoryview, produce: Produce, row: PartitionProduceResponse) -> None:
-        self.entry, self.frame, self._produce, self._row = entry, frame, produce, row
+    def __init__(
+        self,
+        entry: Entry,
+        frame: memoryview,
+        produce: Produce,
+        row: PartitionProduceResponse,
+        verified: VerificationToken | None,
+    ) -> None:
+        self.entry, self.frame, self._produce, self._row, self._verified = entry, frame, produce, row, verified
+
+    @property
+    def verified(self) -> VerificationToken | None:
+        return self._verified
 
     def appended(self, partition: Partition, first: int, last: int, log_start: int, original_ms: int | None) -> None:
         if original_ms is not None:
@@ -116,7 +151,8 @@ def _append(partition: Partition, writes: list[Batch], now_ms: int, broker: Brok
             return
     for write in writes:
         try:
-            appended = partition.append(((write.entry, write.frame),), now_ms, Origin.CLIENT)
+            frames = ((write.entry, write.frame),)
+            appended = partition.append(frames, now_ms, Origin.CLIENT, verified=write.verified)
         except (StorageError, OSError) as error:
             if code_of(error) == ErrorCode.KAFKA_STORAGE_ERROR:
                 broker.replicas.complain(partition, error)
@@ -139,10 +175,8 @@ def storable(  # noqa: PLR0917  # called for every batch
     if not -1 <= acks <= 1:
         raise Refusal(ErrorCode.INVALID_REQUIRED_ACKS)
     entry, frame = read_produced(records, call.api_version, topic.max_message_bytes)
-    if entry.transactional:
-        if request.transactional_id is None:
-            raise Refusal(ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
-        raise Refusal(ErrorCode.INVALID_TXN_STATE, "Partition was not added to the transaction")
+    if entry.transactional and request.transactional_id is None:
+        raise Refusal(ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
     partition.check_leader()
     if acks == ALL and len(partition.isr) < topic.min_insync_replicas:
         raise Refusal(ErrorCode.NOT_ENOUGH_REPLICAS)
@@ -157,10 +191,11 @@ class Produce:
     failed   the first error
     """
 
-    __slots__ = ("_acks", "_broker", "_call", "_request", "_response", "failed", "moved", "unsafe")
+    __slots__ = ("_acks", "_broker", "_call", "_request", "_response", "_verdicts", "failed", "moved", "unsafe")
 
-    def __init__(self, request: ProduceRequest, call: Call, broker: Broker) -> None:
-        self._broker, self._request, self._call = broker, request, call
+    def __init__(self, request: ProduceRequest, call: Call, broker: Broker, verdicts: Verdicts | None = None) -> None:
+        """`verdicts`: what is known of the partitions whose transaction had to be verified."""
+        self._broker, self._request, self._call, self._verdicts = broker, request, call, verdicts or {}
         self._acks = request.acks
         self.unsafe: dict[Partition, list[tuple[PartitionProduceResponse, int]]] | None = None
         self.moved: set[int] | None = None
@@ -203,12 +238,15 @@ class Produce:
                 partition = replicas.find(topic.name, data.index)
             records = cast("memoryview | None", data.records)  # it was decoded
             entry, frame = storable(partition, records, self._request, self._call, self._broker, now_ms)
+            verdict = self._verdicts.get(partition)
+            if isinstance(verdict, Refusal):
+                raise verdict
         except (Refusal, StorageError, OSError) as error:
             self.refused(row, partition, error)
             return row
         if partition.config.log_append_time:
             row.log_append_time_ms = now_ms
-        write = Write(entry, frame, self, row)
+        write = Write(entry, frame, self, row, verdict)
         if partition in writes:
             writes[partition].append(write)
         else:
@@ -280,50 +318,13 @@ def _keep_last(request: ProduceRequest) -> None:
     ]
 
 
-class ParkedProduce(Parked):
+class ParkedProduce(Committing[PartitionProduceResponse]):
     """An acks=all Produce whose records are appended and not yet safe."""
 
-    __slots__ = ("_response", "_unsafe")
+    __slots__ = ()
 
-    def __init__(
-        self,
-        response: ProduceResponse,
-        unsafe: dict[Partition, list[tuple[PartitionProduceResponse, int]]],
-        timeout_s: float,
-    ) -> None:
-        super().__init__(trio.current_time() + timeout_s)
-        self._response, self._unsafe = response, unsafe
-        for partition in unsafe:
-            partition.waiters[self] = None
-
-    def progressed(self, partition: Partition) -> None:
-        rows = self._unsafe[partition]
-        if partition.deleted or partition.failure is not None or not partition.is_leader:
-            code = _lost(partition)
-            for row, _ in rows:
-                row.error_code, row.base_offset, row.log_start_offset = code, -1, -1
-        elif any(partition.high_watermark < needed for _, needed in rows):
-            return
-        del self._unsafe[partition]
-        partition.waiters.pop(self, None)
-        if not self._unsafe:
-            self.resolve()
-
-    def answer(self) -> ProduceResponse:
-        for rows in self._unsafe.values():
-            for row, _ in rows:
-                row.error_code = ErrorCode.REQUEST_TIMED_OUT  # the records stay in the log
-        return self._response
-
-    def drop(self) -> None:
-        for partition in self._unsafe:
-            partition.waiters.pop(self, None)
-
-
-def _lost(partition: Partition) -> ErrorCode:
-    if partition.deleted:
-        return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
-    return ErrorCode.KAFKA_STORAGE_ERROR if partition.failure is not None else ErrorCode.NOT_LEADER_OR_FOLLOWER
+    def lost(self, row: PartitionProduceResponse, code: ErrorCode) -> None:
+        row.error_code, row.base_offset, row.log_start_offset = code, -1, -1
 
 
 def refuse(request: ProduceRequest, code: ErrorCode) -> ProduceResponse:

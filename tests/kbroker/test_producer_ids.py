@@ -77,8 +77,8 @@ async def test_what_is_reserved_can_be_taken():
         return range(3, 5)
 
     ids = ProducerIds(allocate)
-    await ids.reserve()
-    await ids.reserve()
+    await ids.ready()
+    await ids.ready()
     assert [ids.take(), await ids.next()] == [3, 4]
 
 

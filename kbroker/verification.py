@@ -1,0 +1,218 @@
+"""Before transactional records are appended, their producer's coordinator says whether the partition is part of the
+transaction (KIP-890): so records of a producer that was fenced, or late ones of a transaction that has ended, can not
+hold up readers for ever. A partition that has records of the transaction already was asked for before.
+
+Clients of transaction version 2 (Produce 12 and later) do not add partitions themselves: the question adds them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+import trio
+
+from kbroker_wire import ErrorCode
+from kbroker_wire.messages.add_partitions_to_txn import (
+    AddPartitionsToTxnRequest,
+    AddPartitionsToTxnResponse,
+    AddPartitionsToTxnTopic,
+    AddPartitionsToTxnTransaction,
+)
+from kbroker_wire.records import HEADER_BYTES, read_header
+
+from .call import Parked
+from .errors import CloseConnection, Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kbroker_storage import VerificationToken
+    from kbroker_wire.messages.produce import ProduceRequest
+    from kbroker_wire.schema import Message
+
+    from .broker import Broker
+    from .call import Answer, Call
+    from .partition import Partition
+
+ADDS = 12  # the first Produce that adds its partitions to the transaction
+ABORTABLE = 11  # the first Produce whose clients know TRANSACTION_ABORTABLE
+ADD_PARTITIONS_VERSION = 5
+
+# What a producer before KIP-890 may take for the end of its transaction, though it only has to try again.
+TRY_AGAIN = {
+    ErrorCode.CONCURRENT_TRANSACTIONS,
+    ErrorCode.NETWORK_EXCEPTION,
+    ErrorCode.COORDINATOR_LOAD_IN_PROGRESS,
+    ErrorCode.COORDINATOR_NOT_AVAILABLE,
+    ErrorCode.NOT_COORDINATOR,
+}
+
+Verdicts = Mapping["Partition", "VerificationToken | Refusal"]
+Append = Callable[[Verdicts], "Answer"]
+
+
+def verified(request: ProduceRequest, call: Call, broker: Broker, append: Append) -> Answer:
+    """The answer to a Produce that names a transactional id: that of `append`, once it is known what may be appended.
+
+    append    gets, for each partition that was asked for, what to append with or why not to
+    Raises Refusal for a request that mixes producers.
+    """
+    asked = _to_be_asked(request, call, broker)
+    if not asked:
+        return append({})
+    producers = {producer for producer, _ in asked.values()}
+    if len(producers) > 1:
+        raise Refusal(
+            ErrorCode.INVALID_PRODUCER_ID_MAPPING, "Transactional records contained more than one producer ID"
+        )
+    [(producer_id, producer_epoch)] = producers
+    topics: dict[str, list[int]] = {}
+    for partition in asked:
+        topics.setdefault(partition.name, []).append(partition.index)
+    transactional_id = request.transactional_id or ""
+    verifying = Verifying(request, call.api_version, {each: token for each, (_, token) in asked.items()}, append)
+    broker.peers.ask(
+        broker.transactions.leader_of(transactional_id),
+        AddPartitionsToTxnRequest(
+            transactions=[
+                AddPartitionsToTxnTransaction(
+                    transactional_id=transactional_id,
+                    producer_id=producer_id,
+                    producer_epoch=producer_epoch,
+                    verify_only=call.api_version < ADDS,
+                    topics=[AddPartitionsToTxnTopic(name=name, partitions=each) for name, each in topics.items()],
+                )
+            ]
+        ),
+        ADD_PARTITIONS_VERSION,
+        verifying.told,
+    )
+    return verifying.outcome()
+
+
+Asked = dict["Partition", tuple[tuple[int, int], "VerificationToken"]]
+
+
+def _to_be_asked(request: ProduceRequest, call: Call, broker: Broker) -> Asked:
+    """Partitions that get transactional records and have none of that transaction, and whose records they are."""
+    implicit = call.api_version >= ADDS
+    if not implicit and not broker.replicas.verifies_transactions:
+        return {}
+    asked: Asked = {}
+    for partition, records in _batches(request, call, broker):
+        header = read_header(records)
+        if header.is_transactional and header.producer_id >= 0:
+            token = partition.verification(
+                header.producer_id, header.producer_epoch, header.base_sequence, implicit=implicit
+            )
+            if token is not None:
+                asked[partition] = (header.producer_id, header.producer_epoch), token
+    return asked
+
+
+def _batches(request: ProduceRequest, call: Call, broker: Broker) -> Iterator[tuple[Partition, memoryview]]:
+    """What is wrong with the others is said when they are appended."""
+    replicas = broker.replicas
+    for topic in request.topic_data:
+        for data in topic.partition_data:
+            records = data.records
+            try:
+                if call.api_version >= 13:
+                    partition = replicas.find_by_id(topic.topic_id, data.index)
+                else:
+                    partition = replicas.find(topic.name, data.index)
+                partition.check_leader()
+            except Refusal:
+                continue
+            if isinstance(records, memoryview) and len(records) >= HEADER_BYTES:
+                yield partition, records
+
+
+class Verifying(Parked):
+    """A Produce that waits to hear what may be appended, and then for what every Produce waits for.
+
+    Until it is appended nothing behind it may be: its producer's batches would be out of order.
+    """
+
+    __slots__ = ("_answer", "_append", "_done", "_request", "_tokens", "_version")
+
+    def __init__(
+        self, request: ProduceRequest, version: int, tokens: Mapping[Partition, VerificationToken], append: Append
+    ) -> None:
+        super().__init__(trio.current_time() + request.timeout_ms / 1000)
+        self._request, self._version, self._tokens, self._append = request, version, tokens, append
+        self._done = False
+        self._answer: Answer = None
+
+    @property
+    def holds(self) -> bool:
+        return not self._done
+
+    def told(self, response: Message | None) -> None:
+        """The coordinator has answered, or can not be reached."""
+        if self._done:
+            return
+        self._done = True
+        errors = self._errors(response)
+        self._answer = self._append(
+            {partition: self._refusal(errors[partition]) or token for partition, token in self._tokens.items()}
+        )
+        appended = self._answer
+        if isinstance(appended, Parked) and not appended.ready:
+            appended.on_ready = self.resolve
+            self.deadline = appended.deadline
+        else:
+            self.resolve()
+
+    def _errors(self, response: Message | None) -> Mapping[Partition, int]:
+        if not isinstance(response, AddPartitionsToTxnResponse):
+            return dict.fromkeys(self._tokens, ErrorCode.NETWORK_EXCEPTION)
+        if response.error_code:
+            return dict.fromkeys(self._tokens, response.error_code)
+        codes = {
+            (topic.name, row.partition_index): row.partition_error_code
+            for transaction in response.results_by_transaction
+            for topic in transaction.topic_results
+            for row in topic.results_by_partition
+        }
+        return {each: codes.get((each.name, each.index), ErrorCode.INVALID_TXN_STATE) for each in self._tokens}
+
+    def _refusal(self, code: int) -> Refusal | None:
+        """Why the records are refused, in codes that this client knows what to do with."""
+        if code == ErrorCode.NONE:
+            return None
+        error = ErrorCode(code)  # type: ignore[call-arg]  # by its number
+        if error is ErrorCode.PRODUCER_FENCED:
+            error = ErrorCode.INVALID_PRODUCER_EPOCH
+        if error is ErrorCode.TRANSACTION_ABORTABLE and self._version < ABORTABLE:
+            error = ErrorCode.INVALID_TXN_STATE
+        if error is ErrorCode.INVALID_TXN_STATE:
+            return Refusal(error, "Partition was not added to the transaction")
+        if error in TRY_AGAIN:
+            return Refusal(
+                ErrorCode.NOT_ENOUGH_REPLICAS,
+                "Unable to verify the partition has been added to the transaction. Underlying error: " + error.name,
+            )
+        return Refusal(error, error.message)
+
+    def outcome(self) -> Answer:
+        """What the request's answer is by now."""
+        return self._answer if self._done else self
+
+    def answer(self) -> Message | bytes | None:
+        if not self._done:
+            self._done = True
+            error = Refusal(ErrorCode.REQUEST_TIMED_OUT)
+            self._answer = self._append(dict.fromkeys(self._tokens, error))
+        answer = self._answer
+        if isinstance(answer, Parked):
+            return answer.answer()
+        if isinstance(answer, CloseConnection):
+            raise answer
+        return answer
+
+    def drop(self) -> None:
+        self._done = True  # who left before the coordinator answered has produced nothing
+        if isinstance(self._answer, Parked):
+            self._answer.drop()
