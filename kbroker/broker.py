@@ -18,7 +18,6 @@ from kbroker_storage import Removal, StorageError
 from kbroker_wire.messages.metadata_records import (
     BrokerEndpoint,
     BrokerFeature,
-    FeatureLevelRecord,
     RegisterBrokerRecord,
 )
 from kbroker_wire.schema import Message
@@ -32,7 +31,7 @@ from .coordinators.transactions.service import TransactionCoordinator
 from .durability import SyncRounds
 from .env import Env
 from .errors import Refusal
-from .features import METADATA_VERSION, SUPPORTED
+from .features import SUPPORTED, missing
 from .fetching import Fetches
 from .folder import DataFolder, Offsets
 from .listeners import Connections
@@ -151,9 +150,7 @@ class Broker:
 
     async def register(self, endpoints: list[BrokerEndpoint]) -> None:
         """Tell the cluster that this broker is there, under a new incarnation."""
-        if METADATA_VERSION not in self.controller.image.features:
-            level = SUPPORTED[METADATA_VERSION][1]
-            await self.controller.commit([FeatureLevelRecord(name=METADATA_VERSION, feature_level=level)])
+        await self.controller.commit(missing(self.controller.image.features))
 
         def records(broker_epoch: int) -> list[Message]:
             features = [

@@ -65,6 +65,11 @@ class Request(NamedTuple):
     call: Call
     correlation_id: int
 
+    @property
+    def is_transactional(self) -> bool:
+        """A Produce of a transactional producer."""
+        return isinstance(self.message, ProduceRequest) and self.message.transactional_id is not None
+
 
 class Waiting(NamedTuple):
     """A parked request and how its answer will be framed."""
@@ -308,12 +313,16 @@ class Connection:
         broken: Exception | None = None
         take = self._buffer.take
         try:
-            while len(run) < most and (behind := take()) is not None:
+            while len(run) < most and not run[0].is_transactional and (behind := take()) is not None:
                 if behind[0] or behind[1]:
                     self._buffer.untake(behind)
                     break
+                request = self._read(behind)
+                if request.is_transactional:  # it comes alone
+                    self._buffer.untake(behind)
+                    break
                 self._turn_bytes -= len(behind)
-                run.append(self._read(behind))
+                run.append(request)
         except (CloseConnection, ProtocolError) as error:
             broken = error
         try:

@@ -2,13 +2,14 @@
 transaction (KIP-890): so records of a producer that was fenced, or late ones of a transaction that has ended, can not
 hold up readers for ever. A partition that has records of the transaction already was asked for before.
 
-Clients of transaction version 2 (Produce 12 and later) do not add partitions themselves: the question adds them.
+Clients of transaction version 2 (Produce 12, TxnOffsetCommit 5 and later) do not add partitions themselves: the
+question adds them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection, Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
 import trio
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from kbroker_wire.schema import Message
 
     from .broker import Broker
-    from .call import Answer, Call
+    from .call import Answer, Body, Call
     from .partition import Partition
 
 ADDS = 12  # the first Produce that adds its partitions to the transaction
@@ -50,6 +51,126 @@ TRY_AGAIN = {
 
 Verdicts = Mapping["Partition", "VerificationToken | Refusal"]
 Append = Callable[[Verdicts], "Answer"]
+Codes = Mapping["Partition", ErrorCode]
+GoOn = Callable[[Codes], "Answer"]
+
+
+class Transaction(NamedTuple):
+    """A transaction as its producer tells it.
+
+    adds        the question adds partitions, else it only asks for them
+    abortable   the client knows TRANSACTION_ABORTABLE
+    """
+
+    id: str
+    producer_id: int
+    producer_epoch: int
+    adds: bool
+    abortable: bool
+
+
+def ask(
+    broker: Broker, transaction: Transaction, partitions: Collection[Partition], deadline: float, go_on: GoOn
+) -> Answer:
+    """The answer of `go_on`, which gets what the transaction's coordinator says of each partition.
+
+    deadline   Trio's clock, seconds: then it is REQUEST_TIMED_OUT for all of them
+    """
+    verifying = Verifying(transaction, partitions, deadline, go_on)
+    topics: dict[str, list[int]] = {}
+    for partition in partitions:
+        topics.setdefault(partition.name, []).append(partition.index)
+    question = AddPartitionsToTxnTransaction(
+        transactional_id=transaction.id,
+        producer_id=transaction.producer_id,
+        producer_epoch=transaction.producer_epoch,
+        verify_only=not transaction.adds,
+        topics=[AddPartitionsToTxnTopic(name=name, partitions=each) for name, each in topics.items()],
+    )
+    leader = broker.transactions.leader_of(transaction.id)
+    if leader < 0:
+        return go_on(dict.fromkeys(partitions, ErrorCode.COORDINATOR_NOT_AVAILABLE))
+    request = AddPartitionsToTxnRequest(transactions=[question])
+    broker.peers.ask(leader, request, ADD_PARTITIONS_VERSION, verifying.told)
+    return verifying.outcome()
+
+
+class Verifying(Parked):
+    """A request that waits to hear what may be appended, and then for what its kind waits for anyway.
+
+    Until it is appended nothing behind it may be: its producer's batches would be out of order.
+    """
+
+    __slots__ = ("_answer", "_done", "_go_on", "_partitions", "_transaction")
+
+    def __init__(
+        self, transaction: Transaction, partitions: Collection[Partition], deadline: float, go_on: GoOn
+    ) -> None:
+        super().__init__(deadline)
+        self._transaction, self._partitions, self._go_on = transaction, partitions, go_on
+        self._done = False
+        self._answer: Answer = None
+
+    @property
+    def holds(self) -> bool:
+        return not self._done
+
+    def told(self, response: Message | None) -> None:
+        """The coordinator has answered, or can not be reached."""
+        if self._done:
+            return
+        self._done = True
+        self._answer = answer = self._go_on(self._codes(response))
+        if isinstance(answer, Parked) and not answer.ready:
+            answer.on_ready = self.resolve
+            self.deadline = answer.deadline
+        else:
+            self.resolve()
+
+    def _codes(self, response: Message | None) -> Codes:
+        if not isinstance(response, AddPartitionsToTxnResponse):
+            return dict.fromkeys(self._partitions, ErrorCode.NETWORK_EXCEPTION)
+        if response.error_code:
+            return dict.fromkeys(self._partitions, self._in_its_words(response.error_code))
+        codes = {
+            (topic.name, row.partition_index): self._in_its_words(row.partition_error_code)
+            for transaction in response.results_by_transaction
+            for topic in transaction.topic_results
+            for row in topic.results_by_partition
+        }
+        return {each: codes.get((each.name, each.index), ErrorCode.INVALID_TXN_STATE) for each in self._partitions}
+
+    def _in_its_words(self, code: int) -> ErrorCode:
+        """A code that this client knows what to do with."""
+        error = ErrorCode(code)  # type: ignore[call-arg]  # by its number
+        if error is ErrorCode.PRODUCER_FENCED:
+            return ErrorCode.INVALID_PRODUCER_EPOCH
+        if error is ErrorCode.TRANSACTION_ABORTABLE and not self._transaction.abortable:
+            return ErrorCode.INVALID_TXN_STATE
+        return error
+
+    def outcome(self) -> Answer:
+        """What the request's answer is by now."""
+        return self._answer if self._done else self
+
+    def answer(self) -> Message | Body | None:
+        if not self._done:
+            self._done = True
+            self._answer = self._go_on(dict.fromkeys(self._partitions, ErrorCode.REQUEST_TIMED_OUT))
+        answer = self._answer
+        if isinstance(answer, Parked):
+            return answer.answer()
+        if isinstance(answer, CloseConnection):
+            raise answer
+        return answer
+
+    def drop(self) -> None:
+        self._done = True  # who left before the coordinator answered has appended nothing
+        if isinstance(self._answer, Parked):
+            self._answer.drop()
+
+
+# -- Produce ---------------------------------------------------------------------------------------------------------
 
 
 def verified(request: ProduceRequest, call: Call, broker: Broker, append: Append) -> Answer:
@@ -58,6 +179,7 @@ def verified(request: ProduceRequest, call: Call, broker: Broker, append: Append
     append    gets, for each partition that was asked for, what to append with or why not to
     Raises Refusal for a request that mixes producers.
     """
+    version = call.api_version
     asked = _to_be_asked(request, call, broker)
     if not asked:
         return append({})
@@ -66,29 +188,12 @@ def verified(request: ProduceRequest, call: Call, broker: Broker, append: Append
         raise Refusal(
             ErrorCode.INVALID_PRODUCER_ID_MAPPING, "Transactional records contained more than one producer ID"
         )
-    [(producer_id, producer_epoch)] = producers
-    topics: dict[str, list[int]] = {}
-    for partition in asked:
-        topics.setdefault(partition.name, []).append(partition.index)
-    transactional_id = request.transactional_id or ""
-    verifying = Verifying(request, call.api_version, {each: token for each, (_, token) in asked.items()}, append)
-    broker.peers.ask(
-        broker.transactions.leader_of(transactional_id),
-        AddPartitionsToTxnRequest(
-            transactions=[
-                AddPartitionsToTxnTransaction(
-                    transactional_id=transactional_id,
-                    producer_id=producer_id,
-                    producer_epoch=producer_epoch,
-                    verify_only=call.api_version < ADDS,
-                    topics=[AddPartitionsToTxnTopic(name=name, partitions=each) for name, each in topics.items()],
-                )
-            ]
-        ),
-        ADD_PARTITIONS_VERSION,
-        verifying.told,
-    )
-    return verifying.outcome()
+    transaction = Transaction(request.transactional_id or "", *producers.pop(), version >= ADDS, version >= ABORTABLE)
+
+    def go_on(codes: Codes) -> Answer:
+        return append({each: _refusal(codes[each]) or token for each, (_, token) in asked.items()})
+
+    return ask(broker, transaction, asked, trio.current_time() + request.timeout_ms / 1000, go_on)
 
 
 Asked = dict["Partition", tuple[tuple[int, int], "VerificationToken"]]
@@ -129,90 +234,17 @@ def _batches(request: ProduceRequest, call: Call, broker: Broker) -> Iterator[tu
                 yield partition, records
 
 
-class Verifying(Parked):
-    """A Produce that waits to hear what may be appended, and then for what every Produce waits for.
-
-    Until it is appended nothing behind it may be: its producer's batches would be out of order.
-    """
-
-    __slots__ = ("_answer", "_append", "_done", "_request", "_tokens", "_version")
-
-    def __init__(
-        self, request: ProduceRequest, version: int, tokens: Mapping[Partition, VerificationToken], append: Append
-    ) -> None:
-        super().__init__(trio.current_time() + request.timeout_ms / 1000)
-        self._request, self._version, self._tokens, self._append = request, version, tokens, append
-        self._done = False
-        self._answer: Answer = None
-
-    @property
-    def holds(self) -> bool:
-        return not self._done
-
-    def told(self, response: Message | None) -> None:
-        """The coordinator has answered, or can not be reached."""
-        if self._done:
-            return
-        self._done = True
-        errors = self._errors(response)
-        self._answer = self._append(
-            {partition: self._refusal(errors[partition]) or token for partition, token in self._tokens.items()}
+def _refusal(error: ErrorCode) -> Refusal | None:
+    """Why records are refused, None if they are not."""
+    if error is ErrorCode.NONE:
+        return None
+    if error is ErrorCode.INVALID_TXN_STATE:
+        return Refusal(error, "Partition was not added to the transaction")
+    if error is ErrorCode.REQUEST_TIMED_OUT:
+        return Refusal(error)
+    if error in TRY_AGAIN:
+        return Refusal(
+            ErrorCode.NOT_ENOUGH_REPLICAS,
+            "Unable to verify the partition has been added to the transaction. Underlying error: " + error.name,
         )
-        appended = self._answer
-        if isinstance(appended, Parked) and not appended.ready:
-            appended.on_ready = self.resolve
-            self.deadline = appended.deadline
-        else:
-            self.resolve()
-
-    def _errors(self, response: Message | None) -> Mapping[Partition, int]:
-        if not isinstance(response, AddPartitionsToTxnResponse):
-            return dict.fromkeys(self._tokens, ErrorCode.NETWORK_EXCEPTION)
-        if response.error_code:
-            return dict.fromkeys(self._tokens, response.error_code)
-        codes = {
-            (topic.name, row.partition_index): row.partition_error_code
-            for transaction in response.results_by_transaction
-            for topic in transaction.topic_results
-            for row in topic.results_by_partition
-        }
-        return {each: codes.get((each.name, each.index), ErrorCode.INVALID_TXN_STATE) for each in self._tokens}
-
-    def _refusal(self, code: int) -> Refusal | None:
-        """Why the records are refused, in codes that this client knows what to do with."""
-        if code == ErrorCode.NONE:
-            return None
-        error = ErrorCode(code)  # type: ignore[call-arg]  # by its number
-        if error is ErrorCode.PRODUCER_FENCED:
-            error = ErrorCode.INVALID_PRODUCER_EPOCH
-        if error is ErrorCode.TRANSACTION_ABORTABLE and self._version < ABORTABLE:
-            error = ErrorCode.INVALID_TXN_STATE
-        if error is ErrorCode.INVALID_TXN_STATE:
-            return Refusal(error, "Partition was not added to the transaction")
-        if error in TRY_AGAIN:
-            return Refusal(
-                ErrorCode.NOT_ENOUGH_REPLICAS,
-                "Unable to verify the partition has been added to the transaction. Underlying error: " + error.name,
-            )
-        return Refusal(error, error.message)
-
-    def outcome(self) -> Answer:
-        """What the request's answer is by now."""
-        return self._answer if self._done else self
-
-    def answer(self) -> Message | bytes | None:
-        if not self._done:
-            self._done = True
-            error = Refusal(ErrorCode.REQUEST_TIMED_OUT)
-            self._answer = self._append(dict.fromkeys(self._tokens, error))
-        answer = self._answer
-        if isinstance(answer, Parked):
-            return answer.answer()
-        if isinstance(answer, CloseConnection):
-            raise answer
-        return answer
-
-    def drop(self) -> None:
-        self._done = True  # who left before the coordinator answered has produced nothing
-        if isinstance(self._answer, Parked):
-            self._answer.drop()
+    return Refusal(error, error.message)
