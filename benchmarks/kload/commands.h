@@ -23,4 +23,5 @@ struct options {
 void produce(const struct options *options); /* as many batches as go through within a time or a number of bytes */
 void fetch(const struct options *options);   /* reads partitions over and over */
 void latency(const struct options *options); /* from sending one record to its arrival at a waiting consumer */
+void commit(const struct options *options);  /* offsets, by groups without members */
 void verify(const struct options *options);  /* reads partitions back and compares each byte with the batch sent */

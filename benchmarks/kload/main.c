@@ -12,7 +12,7 @@
 static const struct command {
     const char *name;
     void (*run)(const struct options *);
-} commands[] = {{"produce", produce}, {"fetch", fetch}, {"latency", latency}, {"verify", verify}};
+} commands[] = {{"produce", produce}, {"fetch", fetch}, {"latency", latency}, {"commit", commit}, {"verify", verify}};
 
 static const struct option known[] = {
     {"host", required_argument, NULL, 'h'},         {"port", required_argument, NULL, 'p'},
@@ -59,7 +59,7 @@ static void check(const struct options *o, const char *command) {
         fail("%s needs --port and --topic", command);
     if (strlen(o->topic) > 249)
         fail("a topic name has at most 249 characters");
-    if (strcmp(command, "fetch") != 0 && (o->batch_path == NULL || o->records == 0))
+    if (strcmp(command, "fetch") != 0 && strcmp(command, "commit") != 0 && (o->batch_path == NULL || o->records == 0))
         fail("%s needs --batch and --records", command);
     if (o->acks == 0)
         fail("acks 0 is not answered, so that nothing could be checked");
@@ -69,7 +69,7 @@ int main(int argc, char **argv) {
     struct options options = {.host = "127.0.0.1", .acks = -1, .depth = 1, .connections = 1, .partitions = 1,
                               .seconds = 1, .fetch_bytes = 1 << 20, .interval_ms = 2, .count = 1000};
     if (argc < 2)
-        fail("say which: produce, fetch, latency or verify");
+        fail("say which: produce, fetch, latency, commit or verify");
     signal(SIGPIPE, SIG_IGN);
     for (int found; (found = getopt_long(argc - 1, argv + 1, "", known, NULL)) != -1;)
         set(&options, found, optarg);

@@ -98,6 +98,34 @@ size_t write_fetch(uint8_t *into, int32_t correlation_id, const char *topic, int
     return end_request(&w);
 }
 
+size_t write_offset_commit(uint8_t *into, int32_t correlation_id, const char *group, const char *topic,
+                           int32_t partition, int64_t offset) {
+    struct writer w = start_request(into, OFFSET_COMMIT, OFFSET_COMMIT_VERSION, correlation_id);
+    put_string(&w, group);
+    put_i32(&w, -1);     /* no generation */
+    put_string(&w, "");  /* no member id */
+    put_i16(&w, -1);     /* no group instance id */
+    put_i32(&w, 1);
+    put_string(&w, topic);
+    put_i32(&w, 1);
+    put_i32(&w, partition);
+    put_i64(&w, offset);
+    put_i32(&w, -1);     /* leader epoch unknown */
+    put_string(&w, "");  /* metadata */
+    return end_request(&w);
+}
+
+size_t write_offset_fetch(uint8_t *into, int32_t correlation_id, const char *group, const char *topic,
+                          int32_t partition) {
+    struct writer w = start_request(into, OFFSET_FETCH, OFFSET_FETCH_VERSION, correlation_id);
+    put_string(&w, group);
+    put_i32(&w, 1);
+    put_string(&w, topic);
+    put_i32(&w, 1);
+    put_i32(&w, partition);
+    return end_request(&w);
+}
+
 /* -- reading -- */
 
 static const uint8_t *take(struct reader *r, size_t size) {
@@ -149,6 +177,32 @@ int64_t read_produced(struct reader answer, int32_t correlation_id, const char *
     expect_i32(&answer, partition, "the partition");
     expect_no_error(&answer, "Produce");
     return take_i64(&answer);
+}
+
+/* The beginning that answers about offsets share: throttle time, then one partition of one topic. */
+static void expect_partition(struct reader *answer, int32_t correlation_id, const char *topic, int32_t partition) {
+    expect_i32(answer, correlation_id, "the correlation id");
+    take_i32(answer); /* throttle time */
+    expect_i32(answer, 1, "the number of topics");
+    expect_string(answer, topic);
+    expect_i32(answer, 1, "the number of partitions");
+    expect_i32(answer, partition, "the partition");
+}
+
+void read_offset_committed(struct reader answer, int32_t correlation_id, const char *topic, int32_t partition) {
+    expect_partition(&answer, correlation_id, topic, partition);
+    expect_no_error(&answer, "OffsetCommit");
+}
+
+int64_t read_offset_fetched(struct reader answer, int32_t correlation_id, const char *topic, int32_t partition) {
+    expect_partition(&answer, correlation_id, topic, partition);
+    int64_t offset = take_i64(&answer);
+    take_i32(&answer); /* leader epoch */
+    int16_t metadata = take_i16(&answer);
+    take(&answer, metadata > 0 ? (size_t)metadata : 0);
+    expect_no_error(&answer, "OffsetFetch of the partition");
+    expect_no_error(&answer, "OffsetFetch");
+    return offset;
 }
 
 struct fetched read_fetched(struct reader answer, int32_t correlation_id, const char *topic, int32_t partition) {
