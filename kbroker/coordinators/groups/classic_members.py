@@ -39,6 +39,12 @@ class ClassicMembers:
     # -- JoinGroup -------------------------------------------------------------------------------------------------
 
     def join(self, group: ConsumerGroup, request: JoinGroupRequest, client: Client, version: int, now: Now) -> Step:
+        try:
+            return self._join(group, request, client, version, now)
+        except Refusal as refusal:  # unlike those of a classic group, an answer without the member's id
+            return Step(not_joined(refusal.code, "", version))
+
+    def _join(self, group: ConsumerGroup, request: JoinGroupRequest, client: Client, version: int, now: Now) -> Step:
         if self._groups.settings.migration is MigrationPolicy.DISABLED:
             raise Refusal(ErrorCode.INCONSISTENT_GROUP_PROTOCOL)
         instance_id = request.group_instance_id
@@ -56,7 +62,12 @@ class ClassicMembers:
         else:
             known = group.static_member(instance_id)
         step, change = Step(), Change(group)
-        downgrades = known is not None and bool(instance_id) and self._migration.may_downgrade(group, [known], 0)
+        downgrades = (
+            known is not None
+            and instance_id is not None
+            and not known.is_classic
+            and self._migration.may_downgrade(group, [known], fewer=0)
+        )
         if known is not None and known.id != member_id:
             known = self._groups.replace(change, known, member_id)
         old = Subscription() if known is None else known.subscription
@@ -226,6 +237,4 @@ def _leaving(group: ConsumerGroup, who: MemberIdentity) -> Member:
     else:
         known = group.static_member(who.group_instance_id)
         member = static_member(group, who.group_instance_id, who.member_id or (known.id if known else ""))
-    if not member.is_classic:
-        raise Refusal(ErrorCode.UNKNOWN_MEMBER_ID)
     return member

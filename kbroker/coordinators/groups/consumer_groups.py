@@ -53,7 +53,7 @@ class ConsumerGroups:
         group = self.context.groups.get(group_id)
         if isinstance(group, ConsumerGroup):
             return group
-        why = "not found." if group is None else "is not a consumer group"
+        why = "not found." if group is None else "is not a consumer group."
         raise Refusal(ErrorCode.GROUP_ID_NOT_FOUND, f"Group {group_id} {why}")
 
     def close(self, change: Change, step: Step) -> None:

@@ -97,23 +97,20 @@ class Migration:
         if not members:
             return
         change = Change(group)
-        if self.may_downgrade(group, members, len(members)):
+        if self.may_downgrade(group, members, fewer=len(members)):
             reason = "the last member of the consumer protocol left"
             self.downgrade(change, members, now, step, rebalance=reason)
         else:
             self._groups.remove(change, members)
             self._groups.close(change, step)
 
-    def may_downgrade(self, group: ConsumerGroup, leaving: Sequence[Member], fewer: int) -> bool:
+    def may_downgrade(self, group: ConsumerGroup, leaving: Sequence[Member], *, fewer: int) -> bool:
         """Whether the group is to be classic without these members. `fewer`: by how many it shrinks."""
         settings = self._groups.settings
+        stay = len(group.members) - len(leaving)
+        classic = group.classic_members - sum(member.is_classic for member in leaving)
         size = len(group.members) - fewer
-        return (
-            group.classic_members == len(group.members) - len(leaving)
-            and not any(member.is_classic for member in leaving)
-            and 0 < size <= settings.classic_max_size
-            and settings.migration.downgrades
-        )
+        return stay == classic and 0 < size <= settings.classic_max_size and settings.migration.downgrades
 
     def downgrade(
         self, change: Change, leaving: Sequence[Member], now: Now, step: Step, *, rebalance: str | None
