@@ -14,14 +14,25 @@ from kbroker_wire.records import Record, RecordBatch
 
 
 def build_marker(
-    producer_id: int, producer_epoch: int, *, commit: bool, coordinator_epoch: int, now_ms: int
+    producer_id: int,
+    producer_epoch: int,
+    *,
+    commit: bool,
+    coordinator_epoch: int,
+    now_ms: int,
+    log_append_time: bool = False,
 ) -> bytearray:
-    """The batch, not yet placed in a log."""
+    """The batch, not yet placed in a log. `log_append_time`: the topic says so of its timestamps."""
     key, value = encode_end_txn_marker(committed=commit, coordinator_epoch=coordinator_epoch)
-    record = Record(timestamp=now_ms, key=key, value=value)
-    return bytearray(
-        build_batch([record], producer_id=producer_id, producer_epoch=producer_epoch, transactional=True, control=True)
+    built = build_batch(
+        [Record(timestamp=now_ms, key=key, value=value)],
+        producer_id=producer_id,
+        producer_epoch=producer_epoch,
+        transactional=True,
+        control=True,
+        log_append_time=now_ms if log_append_time else None,
     )
+    return bytearray(built)
 
 
 def read_marker(frame: memoryview) -> Marker | None:

@@ -242,7 +242,12 @@ class Partition:
         Raises InvalidProducerEpoch, CoordinatorFenced, and what `Log.append_leader` raises.
         """
         batch = build_marker(
-            producer_id, producer_epoch, commit=commit, coordinator_epoch=coordinator_epoch, now_ms=now_ms
+            producer_id,
+            producer_epoch,
+            commit=commit,
+            coordinator_epoch=coordinator_epoch,
+            now_ms=now_ms,
+            log_append_time=self.config.log_append_time,
         )
         frame = memoryview(batch)
         return self.append(

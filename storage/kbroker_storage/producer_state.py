@@ -48,16 +48,18 @@ class ProducerState:
                 return [] if repeated is None else [repeated]
             return self.producers.check_all([entry for entry, _ in frames], verified)
         for entry, frame in frames:
+            if entry.producer_id == NO_PRODUCER:
+                continue
             marker = self._format.marker(frame) if entry.control else None
-            if marker is not None:
-                self.producers.check_marker(entry, marker, transaction_version)
-            elif entry.producer_id != NO_PRODUCER:
+            if marker is None:
                 self.producers.check_coordinated(entry, verified)
+            else:
+                self.producers.check_marker(entry, marker, transaction_version)
         return []
 
     def end_transaction(self, segment: int, entry: Entry, frame: memoryview, offset: int) -> None:
-        """A control frame is in the log at `offset`, in the segment with that base."""
-        marker = self._format.marker(frame)
+        """A control frame is in the log at `offset`, in the segment with that base; not all of them end something."""
+        marker = self._format.marker(frame) if entry.producer_id != NO_PRODUCER else None
         aborted = None if marker is None else self.producers.end(entry, marker, offset)
         if aborted is not None:
             self._indexes.add(segment, aborted)

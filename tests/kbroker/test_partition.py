@@ -22,6 +22,7 @@ from kbroker_wire.messages.list_offsets import (
     ListOffsetsRequest,
     ListOffsetsTopic,
 )
+from kbroker_wire.records import batches
 
 RELAXED = {"kbroker.durability": "relaxed"}
 
@@ -102,6 +103,14 @@ async def test_markers_are_checked(partition):
     end(partition, 1, commit=True, epoch=6, version=2, coordinator_epoch=3)
     with pytest.raises(CoordinatorFenced):
         end(partition, 1, commit=True, epoch=6, coordinator_epoch=2)
+
+
+async def test_a_marker_has_the_kind_of_timestamps_that_its_topic_has(node):
+    await node.create("stamped", configs={"message.timestamp.type": "LogAppendTime"})
+    partition = node.broker.replicas.find("stamped", 0)
+    end(partition, 1, commit=True)
+    [marker] = batches(memoryview(bytes((await fetch(node.connect(), "stamped")).records)))
+    assert (marker.header.attributes, marker.max_timestamp) == (0x38, NOW_MS)
 
 
 async def test_producers_are_described(partition):
