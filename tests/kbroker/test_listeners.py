@@ -171,3 +171,15 @@ async def test_a_connection_that_waits_for_an_answer_is_not_idle(autojump_clock)
         await trio.sleep(30)
         assert (await produce(node.connect(), "topic", batch())).error_code == ErrorCode.NONE
         assert (await client.receive()).responses[0].partitions[0].high_watermark == 1
+
+
+@pytest.mark.parametrize("setting", [30_000, 102_400, -1])
+async def test_send_buffers_are_as_large_as_set(setting):
+    async with running({"socket.send.buffer.bytes": str(setting)}) as node:
+        await node.dial().ask(VERSIONS)
+        [connection] = node.broker.connections._open
+        size = connection._sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+        if setting > 0:
+            assert size in {setting, 2 * setting}, "Linux tells twice what was set"
+        else:
+            assert size not in {102_400, 204_800}
