@@ -65,15 +65,16 @@ class Story:
     markers: list[Markers] = field(default_factory=list)
     s: float = 100.0
     ms: int = START_MS
+    epoch: int = 1
     ids_at_hand: bool = True
     open: dict[int, Waits] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._ids, self._tickets = count(FIRST_ID), count()
-        self.machine = self._machine(1)
+        self.machine = self._machine()
 
-    def _machine(self, epoch: int) -> TransactionShard:
-        return TransactionShard(self.settings, epoch, lambda: next(self._ids) if self.ids_at_hand else None)
+    def _machine(self) -> TransactionShard:
+        return TransactionShard(self.settings, self.epoch, lambda: next(self._ids) if self.ids_at_hand else None)
 
     @property
     def now(self) -> Now:
@@ -180,11 +181,12 @@ class Story:
         self.ms += round((s - self.s) * 1000)
         self.s = s
 
-    def restart(self, *, epoch: int = 2) -> None:
+    def restart(self) -> None:
         """The broker crashed, and another machine reads what this one has written. Nobody waits any more."""
         self.open.clear()
         self.markers.clear()
-        self.machine = self._machine(epoch)
+        self.epoch += 1
+        self.machine = self._machine()
         for key, value in self.log:
             self.machine.replay(key, value, -1)
         self._take(self.machine.loaded(self.now))

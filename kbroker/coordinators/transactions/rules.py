@@ -15,11 +15,14 @@ from kbroker_wire.records import NO_PRODUCER_EPOCH
 from ...errors import Refusal
 from .transaction import EPOCH_RISES, LAST_EPOCH, Partitions, Transaction, TransactionState
 
+COMMITTED = frozenset((TransactionState.PREPARE_COMMIT, TransactionState.COMPLETE_COMMIT))
+ABORTED = frozenset((TransactionState.PREPARE_ABORT, TransactionState.COMPLETE_ABORT))
+
 
 class Verdict(Enum):
     WAIT = auto()  # the transaction is ending: ask again when it has ended
     DO = auto()
-    DONE = auto()  # it is so already: the request came twice, or changes nothing
+    DONE = auto()  # it is so already, or will be when the transaction has ended: the request came twice
 
 
 class Producer(NamedTuple):
@@ -46,10 +49,7 @@ def check_add(
         raise Refusal(ErrorCode.INVALID_PRODUCER_ID_MAPPING)
     if transaction.is_ending and not verify_only:
         return Verdict.WAIT
-    if producer.id != transaction.producer_id:
-        raise Refusal(ErrorCode.INVALID_PRODUCER_ID_MAPPING)
-    if producer.epoch != transaction.producer_epoch or producer.epoch > LAST_EPOCH:
-        raise Refusal(ErrorCode.PRODUCER_FENCED)
+    _check_present(transaction, producer)
     if verify_only:
         return Verdict.WAIT if transaction.is_ending else Verdict.DONE
     known = transaction.state is TransactionState.ONGOING and transaction.holds(partitions)
@@ -65,29 +65,24 @@ def check_end(transaction: Transaction | None, producer: Producer, *, commit: bo
 
 
 def _check_end(transaction: Transaction, producer: Producer, *, commit: bool) -> Verdict:
-    """The epoch tells which transaction is meant (KIP-890): the one before the present epoch has ended already.
+    """The epoch tells which transaction is meant (KIP-890): the one before the present epoch ends, or has ended.
 
     An abort without a transaction raises the epoch too: so a producer that does not know whether its records came in
     shuts them out.
     """
+    if _ended_before(transaction, producer):
+        return _ended_so(transaction, commit=commit)
     if transaction.is_ending:
         return Verdict.WAIT
-    if _ended_before(transaction, producer):
-        if transaction.state is _completed(commit=commit):
-            return Verdict.DONE
-        raise Refusal(ErrorCode.INVALID_TXN_STATE)
-    if producer.id != transaction.producer_id:
-        raise Refusal(ErrorCode.INVALID_PRODUCER_ID_MAPPING)
-    if producer.epoch != transaction.producer_epoch or producer.epoch > LAST_EPOCH:
-        raise Refusal(ErrorCode.PRODUCER_FENCED)
+    _check_present(transaction, producer)
     if commit and transaction.state is not TransactionState.ONGOING:
         raise Refusal(ErrorCode.INVALID_TXN_STATE)
     return Verdict.DO
 
 
 def _ended_before(transaction: Transaction, producer: Producer) -> bool:
-    """The producer's transaction is the one that has ended last. Its next epoch must be one that it can be told."""
-    if not transaction.tells_retries or transaction.producer_epoch > LAST_EPOCH:
+    """The producer's transaction is the last one that was to end. Its next epoch must be one that it can be told."""
+    if not transaction.raised_epoch or transaction.identity[1] > LAST_EPOCH:
         return False
     if transaction.producer_epoch == 0:
         return producer == (transaction.previous_producer_id, LAST_EPOCH)
@@ -95,22 +90,28 @@ def _ended_before(transaction: Transaction, producer: Producer) -> bool:
 
 
 def _check_old_end(transaction: Transaction, producer: Producer, *, commit: bool) -> Verdict:
-    """Before version 2 of transactions the epoch is that of all the producer's transactions."""
-    if producer.id != transaction.producer_id:
-        raise Refusal(ErrorCode.INVALID_PRODUCER_ID_MAPPING)
-    if producer.epoch != transaction.producer_epoch or producer.epoch > LAST_EPOCH:
-        raise Refusal(ErrorCode.PRODUCER_FENCED)
-    if transaction.is_ending:
-        return Verdict.WAIT
+    """Before version 2 of transactions the epoch is that of all the producer's transactions.
+
+    So what comes while one ends means that one: if it waited, it might end the next.
+    """
+    _check_present(transaction, producer)
     if transaction.state is TransactionState.ONGOING:
         return Verdict.DO
-    if transaction.state is _completed(commit=commit):
+    return _ended_so(transaction, commit=commit)
+
+
+def _ended_so(transaction: Transaction, *, commit: bool) -> Verdict:
+    if transaction.state in (COMMITTED if commit else ABORTED):
         return Verdict.DONE
     raise Refusal(ErrorCode.INVALID_TXN_STATE)
 
 
-def _completed(*, commit: bool) -> TransactionState:
-    return TransactionState.COMPLETE_COMMIT if commit else TransactionState.COMPLETE_ABORT
+def _check_present(transaction: Transaction, producer: Producer) -> None:
+    """The producer is the one that may write and end."""
+    if producer.id != transaction.producer_id:
+        raise Refusal(ErrorCode.INVALID_PRODUCER_ID_MAPPING)
+    if producer.epoch != transaction.producer_epoch or producer.epoch > LAST_EPOCH:
+        raise Refusal(ErrorCode.PRODUCER_FENCED)
 
 
 def check_init(transaction: Transaction, expected: Producer | None) -> Verdict:

@@ -12,6 +12,7 @@ and EndTxn is answered when the markers are written. If that takes longer than `
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable, Iterable
 from itertools import islice
 
@@ -157,9 +158,9 @@ class TransactionShard:
                     client_version=client_version,
                     next_producer_id=next_id,
                 )
-                if transaction.is_ending:
-                    return Later(_ended(transaction))
-            return Later() if verdict is Verdict.WAIT else _ended(transaction)
+            if verdict is Verdict.WAIT:
+                return Later()
+            return Later(_ended(transaction)) if transaction.is_ending else _ended(transaction)
 
         return self._ask(request.transactional_id, decide, ticket, refused, now)
 
@@ -186,7 +187,7 @@ class TransactionShard:
                 raise
             outcome = refused(refusal.code, refusal.message)
         if isinstance(outcome, Later):
-            waiting = Waiting(now.s + WAITS_S, ticket, decide, refused, outcome.late)
+            waiting = Waiting(now.s + WAITS_S, ticket, decide, refused, outcome.answer)
             self.transactions[transactional_id].waiting.append(waiting)
         else:
             step.response = outcome
@@ -243,19 +244,27 @@ class TransactionShard:
         return step
 
     def _go_on(self, transaction: Transaction, step: TransactionStep, now: Now) -> None:
-        """Decide on those who waited, one after the other, until one of them ends the next transaction."""
-        while transaction.waiting and not transaction.is_ending:
-            waiting = transaction.waiting.popleft()
+        """Answer those who waited for this end, then decide on the others, until one of them ends the next one."""
+        waited, transaction.waiting = transaction.waiting, deque()
+        undecided: deque[Waiting] = deque()
+        for waiting in waited:
+            if waiting.answer is None:
+                undecided.append(waiting)
+            else:
+                step.replies.append(Reply(waiting.ticket, waiting.answer))
+        while undecided and not transaction.is_ending:
+            waiting = undecided.popleft()
             outcome: Message | Later
             try:
                 outcome = waiting.decide(step, now)
             except Refusal as refusal:
                 outcome = waiting.refused(refusal.code, refusal.message)
             if isinstance(outcome, Later):
-                waiting.late = outcome.late
-                transaction.waiting.appendleft(waiting)
+                waiting.answer = outcome.answer
+                undecided.appendleft(waiting)
             else:
                 step.replies.append(Reply(waiting.ticket, outcome))
+        transaction.waiting = undecided
 
     # -- time
 

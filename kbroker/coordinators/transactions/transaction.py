@@ -78,10 +78,11 @@ class TransactionStep(Step):
 class Later(NamedTuple):
     """A request has to wait until its transaction has ended.
 
-    late   its answer if that takes too long; None: CONCURRENT_TRANSACTIONS
+    answer   what it is answered then, or when it takes too long; None: it is decided anew then, and told
+             CONCURRENT_TRANSACTIONS if that takes too long
     """
 
-    late: Message | None = None
+    answer: Message | None = None
 
 
 Decide = Callable[[TransactionStep, Now], Message | Later]
@@ -93,18 +94,17 @@ class Waiting:
     """A request that waits for the end.
 
     until     Trio's clock: how long
-    decide    to be asked again when the transaction has ended; may raise Refusal
-    refused   makes an answer of a refusal
+    decide    may raise Refusal, of which `refused` makes an answer
     """
 
     until: float
     ticket: object
     decide: Decide
     refused: Refused
-    late: Message | None = None
+    answer: Message | None = None
 
     def too_late(self) -> Message:
-        return self.refused(ErrorCode.CONCURRENT_TRANSACTIONS, None) if self.late is None else self.late
+        return self.refused(ErrorCode.CONCURRENT_TRANSACTIONS, None) if self.answer is None else self.answer
 
 
 @dataclass(slots=True)
@@ -150,8 +150,8 @@ class Transaction:
         return self.producer_epoch >= LAST_EPOCH
 
     @property
-    def tells_retries(self) -> bool:
-        """The last end raised the epoch, so who ends with the one before it repeats a request."""
+    def raised_epoch(self) -> bool:
+        """The end that is prepared or complete raised the epoch: who brings the one before it repeats a request."""
         return self.client_version >= EPOCH_RISES and (self.state in COMPLETED or self.state in PREPARED)
 
     @property
@@ -261,7 +261,7 @@ class Transaction:
         self.partitions = {each.topic: set(each.partition_ids) for each in value.transaction_partitions or ()}
         self.started_ms = value.transaction_start_timestamp_ms
         self.updated_ms = value.transaction_last_update_timestamp_ms
-        if self.tells_retries:
+        if self.raised_epoch:
             self.last_producer_epoch = self.producer_epoch - 1 if self.producer_epoch else LAST_EPOCH
         elif state is TransactionState.EMPTY:
             self.last_producer_epoch = NO_PRODUCER_EPOCH
