@@ -78,13 +78,22 @@ def tools_libs() -> Path:
 
 def streams_libs() -> Path:
     """Kafka Streams and what it needs. Fetched once, 95 MB. Raises KafkaUnavailable."""
+    return _fetched(f"kafka-streams-{STREAMS_VERSION}", "streams")
+
+
+def configs_libs() -> Path:
+    """kafka.admin.ConfigCommand and what it needs. Fetched once, 45 MB. Raises KafkaUnavailable."""
+    return _fetched(f"kafka-configs-{TOOLS_VERSION}", "configs")
+
+
+def _fetched(folder: str, profile: str) -> Path:
     if reason := missing():
         raise KafkaUnavailable(reason)
-    libs = cache_folder() / f"kafka-streams-{STREAMS_VERSION}" / "libs"
+    libs = cache_folder() / folder / "libs"
     if not libs.is_dir():
         if shutil.which("mvn") is None:
             raise KafkaUnavailable("mvn is not on PATH: install Maven (Debian: apt-get install maven)")
-        _copy_jars(libs, "streams")
+        _copy_jars(libs, profile)
     return libs
 
 
@@ -133,6 +142,8 @@ def tool(
 ) -> subprocess.CompletedProcess[str]:
     """Runs a console tool, for example org.apache.kafka.tools.TopicCommand, and returns whatever it said.
 
+    A tool of the package kafka.admin is looked for among `configs_libs`.
+
     Raises KafkaUnavailable without Java or jars, subprocess.TimeoutExpired after `timeout_s`.
     """
     command = tool_command(main_class, *arguments)
@@ -142,7 +153,8 @@ def tool(
 def tool_command(main_class: str, *arguments: str) -> list[str]:
     """The command that runs a console tool, for who wants its output while it runs. Raises KafkaUnavailable."""
     install()
-    return ["java", "-Xmx256M", *QUICK_JVM, "-cp", f"{tools_libs()}/*", main_class, *arguments]
+    libs = configs_libs() if main_class.startswith("kafka.admin.") else tools_libs()
+    return ["java", "-Xmx256M", *QUICK_JVM, "-cp", f"{libs}/*", main_class, *arguments]
 
 
 class ApacheKafka:
