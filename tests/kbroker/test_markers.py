@@ -5,9 +5,10 @@ import pytest
 from kbroker.batches import KAFKA_BATCHES
 from kbroker.markers import build_marker, read_marker
 from kbroker_storage import Marker
-from kbroker_wire.messages.end_txn_marker import encode_end_txn_marker
+from kbroker_wire import ProtocolError
+from kbroker_wire.messages.end_txn_marker import decode_end_txn_marker, encode_end_txn_marker
 from kbroker_wire.record_building import build_batch
-from kbroker_wire.records import Record
+from kbroker_wire.records import Record, RecordBatch
 
 
 def test_a_marker_is_what_apache_kafka_writes():
@@ -24,6 +25,29 @@ def test_a_marker_is_what_apache_kafka_writes():
 def test_a_marker_is_read_back(commit):
     batch = build_marker(7, 1, commit=commit, coordinator_epoch=12, now_ms=1000)
     assert KAFKA_BATCHES.marker(memoryview(batch)) == Marker(commit, 12)
+
+
+@pytest.mark.parametrize("commit", [True, False])
+def test_a_marker_that_is_encoded_otherwise_says_the_same(commit):
+    key, value = encode_end_txn_marker(committed=commit, coordinator_epoch=12)
+    for record in (Record(0, 0, key, value, [("a", b"header")]), Record(5, 0, key, value), Record(0, 0, key, value)):
+        batch = build_batch([record], producer_id=1, producer_epoch=0, transactional=True, control=True)
+        assert read_marker(memoryview(batch)) == Marker(commit, 12)
+
+
+@pytest.mark.parametrize("at", range(61, 78))
+def test_the_usual_form_is_read_as_any_other(at):
+    """Whatever one byte of a marker becomes: read in short, it says what decoding it says."""
+    for value in (0, 1, 2, 8, 12, 32, 127, 255):
+        batch = build_marker(7, 1, commit=True, coordinator_epoch=12, now_ms=1000)
+        batch[at] = value
+        short = read_marker(memoryview(batch))
+        try:
+            [record] = RecordBatch(batch).records()
+            committed, marker = decode_end_txn_marker(record.key, record.value)
+            assert short == Marker(committed, marker.coordinator_epoch)
+        except ProtocolError:
+            assert short is None
 
 
 @pytest.mark.parametrize(
