@@ -6,6 +6,7 @@ given the producers' state before them.
 """
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 from .entry import NO_PRODUCER, Entry, Format, Origin
 from .flush import Unsynced
@@ -59,10 +60,18 @@ class ProducerState:
 
     def end_transaction(self, segment: int, entry: Entry, frame: memoryview, offset: int) -> None:
         """A control frame is in the log at `offset`, in the segment with that base; not all of them end something."""
+        if self._end(segment, entry, frame, offset):
+            with suppress(OSError):  # no reason to fail an append; but nothing is durable before `save` has done it
+                self._indexes.save()
+
+    def _end(self, segment: int, entry: Entry, frame: memoryview, offset: int) -> bool:
+        """Whether a transaction was aborted: then the index of the segment is to be saved."""
         marker = self._format.marker(frame) if entry.producer_id != NO_PRODUCER else None
         aborted = None if marker is None else self.producers.end(entry, marker, offset)
-        if aborted is not None:
-            self._indexes.add(segment, aborted)
+        if aborted is None:
+            return False
+        self._indexes.add(segment, aborted)
+        return True
 
     # -- looking
 
@@ -157,8 +166,10 @@ class ProducerState:
             store = segment.store
             for position, entry in store.scan(segment.locate(known)[0]):
                 if entry.control:
-                    self.end_transaction(segment.base, entry, store.frame(position, entry.size), entry.base_offset)
+                    self._end(segment.base, entry, store.frame(position, entry.size), entry.base_offset)
                 elif entry.producer_id != NO_PRODUCER:
                     producers.record(entry, entry.base_offset, entry.last_offset)
                 met.add(entry.producer_id)
+        with suppress(OSError):  # as for an append
+            self._indexes.save()
         return met

@@ -14,7 +14,6 @@ durable before its entry is, and what lies behind the durable end is read from t
 
 from array import array
 from bisect import bisect_left, bisect_right, insort
-from contextlib import suppress
 from itertools import pairwise
 from struct import Struct
 from typing import NamedTuple
@@ -219,7 +218,7 @@ class TransactionIndexes:
         return index
 
     def add(self, base: int, entry: Aborted) -> None:
-        """`entry` was ended in the segment at `base`, unless that is known. What can not be written waits in memory."""
+        """`entry` was ended in the segment at `base`, unless that is known. It waits in memory until `save`."""
         index = self._indexes.get(base)
         if index is None:
             index = self._new(base)
@@ -228,8 +227,6 @@ class TransactionIndexes:
             return
         index.append(entry)
         self._waiting.add(base)
-        with suppress(OSError):  # no reason to fail an append; but nothing is durable before `save` has done it
-            self.save()
 
     def save(self) -> None:
         """Write what waits. Raises OSError."""
