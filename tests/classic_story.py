@@ -62,13 +62,14 @@ class Ticket:
 
 
 class Story:
-    """`shard` is the machine, `now_s` the time, `open` who waits, `records` what was written."""
+    """`shard` is the machine, `now_s` the time, `open` who waits, `answers` who was told what, `records` what was written."""
 
     def __init__(self, **settings: str) -> None:
         self._config = BrokerConfig.parse({name.replace("_", "."): value for name, value in settings.items()})
         self.now_s = 0.0
         self.members: dict[str, Member] = {}
         self.open: set[Ticket] = set()
+        self.answers: list[tuple[str, Message]] = []
         self.records: list[tuple[bytes, bytes | None]] = []
         self._tickets = self._ids = 0
         self._lines: list[str] = []
@@ -248,6 +249,7 @@ class Story:
     def _answered(self, ticket: Ticket, response: Message) -> None:
         self.open.remove(ticket)  # KeyError: answered twice
         name, member = ticket.name, self.members.get(ticket.name, Member())
+        self.answers.append((name, response))
         if isinstance(response, JoinGroupResponse):
             if response.error_code in (ErrorCode.NONE, ErrorCode.MEMBER_ID_REQUIRED):
                 member.id = response.member_id

@@ -177,6 +177,17 @@ def test_when_all_have_synced_nobody_is_expelled() -> None:
             assert story(f"{at} heartbeat {name}") == [f"{name}: ok"]
 
 
+def test_whose_assignment_was_taken_back_after_a_long_wait_has_a_session_again() -> None:
+    story = Story(**NO_DELAY)
+    story("0 join a v=3 session=100")
+    story("0 sync a a:x")
+    story("0 join b v=3 session=6")
+    story("0 join a session=100")
+    story("1 sync b")
+    assert story("50 join a meta=new session=100") == ["b: REBALANCE_IN_PROGRESS"]
+    assert story("56 wait") == ["-- 56", "a: generation 3 range as a#1, leads a#1"]
+
+
 # -- sessions
 
 
