@@ -170,3 +170,28 @@ def test_a_waiting_consumer_notices_new_partitions(
         assert message.value == b"new"
     finally:
         consumer.close()
+
+
+@pytest.mark.parametrize("protocol", ["classic", "consumer"])
+def test_a_group_gets_new_partitions(
+    protocol: str, broker: Broker, admin: kafka.KafkaAdminClient, create_topic: CreateTopic
+) -> None:
+    topic = create_topic()
+    settings = {"group.id": f"g-{uuid.uuid4().hex[:8]}", "group.protocol": protocol, "auto.offset.reset": "earliest"}
+    consumer = confluent_kafka.Consumer(
+        {"bootstrap.servers": broker.bootstrap, "topic.metadata.refresh.interval.ms": 200, **settings}
+    )
+    try:
+        consumer.subscribe([topic])
+        Confluent().produce(broker.bootstrap, topic, [Record(None, b"first")])
+        first = consumer.poll(PATIENCE_S)
+        assert first is not None
+        assert (first.partition(), first.value()) == (0, b"first")
+        admin.create_partitions({topic: 3})
+        Confluent().produce(broker.bootstrap, topic, [Record(None, b"second")], partition=2)
+        second = consumer.poll(PATIENCE_S)
+        assert second is not None
+        assert (second.partition(), second.value()) == (2, b"second")
+        assert {each.partition for each in consumer.assignment()} == {0, 1, 2}
+    finally:
+        consumer.close()

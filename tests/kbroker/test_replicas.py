@@ -33,6 +33,7 @@ from kbroker_storage import MemoryFiles, Origin
 from kbroker_wire import ErrorCode
 from kbroker_wire.messages.create_partitions import CreatePartitionsRequest, CreatePartitionsTopic
 from kbroker_wire.messages.delete_topics import DeleteTopicsRequest, DeleteTopicState
+from kbroker_wire.messages.fetch import FetchPartition
 from kbroker_wire.messages.metadata import MetadataRequest
 from storage_faults import FaultyFiles
 
@@ -80,6 +81,25 @@ async def test_new_partitions_serve_in_the_very_next_request():
         more = CreatePartitionsTopic(name="topic", count=3, assignments=None)
         await client.ask(CreatePartitionsRequest(topics=[more], timeout_ms=1000, validate_only=False))
         assert (await produce(client, "topic", batch(), partition=2)).base_offset == 0
+
+
+async def test_new_partitions_disturb_nobody_who_waits_at_the_old_ones(autojump_clock):
+    async with running() as node:
+        await node.create("topic")
+        reader, client = node.connect(), node.connect()
+        waiting = fetch_request("topic", 0, wait_ms=60_000)
+        waiting.topics[0].partitions.append(FetchPartition(partition=2, fetch_offset=0, partition_max_bytes=1000))
+        await reader.send(waiting, 12)
+        await trio.sleep(1)
+        more = CreatePartitionsTopic(name="topic", count=3, assignments=None)
+        await client.ask(CreatePartitionsRequest(topics=[more], timeout_ms=1000, validate_only=False))
+        await trio.sleep(1)
+        assert not reader.has_answer()
+        await produce(client, "topic", batch(b"new"), partition=2)
+        await produce(client, "topic", batch(b"old"))
+        answer = await reader.receive()
+        rows = {row.partition_index: values(row) for row in answer.responses[0].partitions}
+        assert rows == {0: [b"old"], 2: [b"new"]}, "the answer has what is there when it is made"
 
 
 # -- deletion
