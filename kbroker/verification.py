@@ -193,7 +193,18 @@ def verified(request: ProduceRequest, call: Call, broker: Broker, append: Append
     def go_on(codes: Codes) -> Answer:
         return append({each: _refusal(codes[each]) or token for each, (_, token) in asked.items()})
 
-    return ask(broker, transaction, asked, trio.current_time() + request.timeout_ms / 1000, go_on)
+    answer = ask(broker, transaction, asked, trio.current_time() + request.timeout_ms / 1000, go_on)
+    if isinstance(answer, Verifying) and answer.holds:
+        _keep(request)
+    return answer
+
+
+def _keep(request: ProduceRequest) -> None:
+    """The records outlive the connection's buffer, which is free for what comes next while the request waits."""
+    for topic in request.topic_data:
+        for data in topic.partition_data:
+            if isinstance(data.records, memoryview):
+                data.records = memoryview(bytearray(data.records))
 
 
 Asked = dict["Partition", tuple[tuple[int, int], "VerificationToken"]]
