@@ -397,6 +397,14 @@ class Connection:
             finally:
                 parked.drop()
 
+    def _answer_now(self) -> None:
+        """Answer what is ready, as far as the socket takes it at once; the task goes on where this stops."""
+        try:
+            self._answer_ready()
+            self._sent_now()
+        except Exception as error:  # noqa: BLE001  # raised again in the connection's own task
+            self._error = error
+
     async def _flush(self) -> None:
         try:
             await send_parts(self._sock, self._out, self._calls)
@@ -533,10 +541,18 @@ class Connection:
     async def _wait_for_head(self, *, watching: bool) -> bool:
         head = self._waiting[0].parked
         with trio.CancelScope(deadline=head.deadline) as scope:
-            head.on_ready = scope.cancel
+
+            def on_ready() -> None:
+                scope.cancel()
+                self._broker.readiness.soon(self._answer_now)
+
+            head.on_ready = on_ready
             if head.ready:
                 scope.cancel()
-            if watching:
-                return await self._receive()
-            await trio.sleep_forever()
+            try:
+                if watching:
+                    return await self._receive()
+                await trio.sleep_forever()
+            finally:
+                head.on_ready = None  # only while the task waits here may another one answer
         return True

@@ -95,6 +95,7 @@ class Readiness:
         """`native` False forces Trio's way."""
         self._epoll = select.epoll() if native and hasattr(select, "epoll") else None
         self._registered: dict[int, Registered] = {}
+        self._soon: list[Callable[[], object]] | None = None  # while news are told
 
     def of(self, sock: socket.socket) -> Readable:
         if self._epoll is None:
@@ -115,7 +116,23 @@ class Readiness:
             for descriptor, _ in self._epoll.poll(0, EVENTS):
                 readable = registered.get(descriptor)
                 if readable is not None:
-                    readable.tell()
+                    self._tell(readable)
+
+    def _tell(self, readable: Registered) -> None:
+        soon: list[Callable[[], object]] = []
+        self._soon = soon
+        readable.tell()
+        self._soon = None
+        for call in soon:
+            call()
+
+    def soon(self, call: Callable[[], object]) -> None:
+        """Once what a socket has just told is served, call this; it may not raise. At other times it is forgotten.
+
+        It spares what that has let go on one turn of Trio's scheduler, in which its task would run: wake that as well.
+        """
+        if self._soon is not None:
+            self._soon.append(call)
 
     def close(self) -> None:
         if self._epoll is not None:

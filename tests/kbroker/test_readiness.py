@@ -8,7 +8,17 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from broker_in_memory import batch, fetch, fetch_request, produce, produce_request, produced, running, values
+from broker_in_memory import (
+    batch,
+    fetch,
+    fetch_request,
+    fetched,
+    produce,
+    produce_request,
+    produced,
+    running,
+    values,
+)
 from kbroker.readiness import Readiness
 from kbroker_wire.messages.metadata import MetadataRequest
 
@@ -61,6 +71,22 @@ async def test_what_is_served_on_the_spot_does_not_end_the_wait(readiness, pair,
         theirs.send(word)
     await ended.wait()
     assert got == [b"one", b"two", b"enough"]
+
+
+async def test_what_is_due_soon_comes_right_behind_what_let_it_go_on(readiness, pair):
+    ours, theirs = pair
+    readable, order = readiness.of(ours), []
+
+    def serve() -> bool:
+        ours.recv(10)
+        readiness.soon(partial(order.append, "soon"))
+        order.append("served")
+        return False
+
+    readiness.soon(partial(order.append, "forgotten: no socket has told anything"))
+    theirs.send(b"x")
+    await readable.wait(serve)
+    assert order == ["served", "soon"]
 
 
 @BOTH_WAYS
@@ -142,3 +168,33 @@ async def test_a_peer_that_does_not_read_gets_its_answers_when_it_does(native, m
             await wait_all_tasks_blocked()
         got = [(await client.receive()).responses[0].partitions[0] for _ in range(100)]
         assert all(values(row) == [b"y" * 8000] for row in got)
+
+
+async def test_a_long_poll_is_answered_before_its_task_has_its_turn():
+    """What a producer brings is sent to who waits for it in the same turn, without a task of Trio in between."""
+    async with running({"kbroker.durability": "relaxed"}) as node:
+        await node.create("topic")
+        reader, writer = node.connect(), node.connect()
+        for offset in range(2):
+            await reader.send(fetch_request("topic", offset, wait_ms=10_000), 12)
+            await wait_all_tasks_blocked()
+            waiting = node.connections[-2]
+            writer.stream.socket._sock.send(writer.frame(produce_request("topic", batch()), 12))
+            told = node.broker.readiness._registered[node.connections[-1]._sock.fileno()]
+            node.broker.readiness._tell(told)
+            assert reader.has_answer()
+            assert not waiting.parked
+            assert produced(await writer.receive()).base_offset == offset
+            assert values(fetched(await reader.receive())) == [b"value"]
+
+
+@pytest.mark.parametrize("size", [10, 20_000, 500_000])
+async def test_a_long_poll_whose_answer_the_socket_does_not_take_at_once_is_answered_whole(size):
+    async with running({"kbroker.durability": "relaxed"}) as node:
+        await node.create("topic")
+        reader, writer = node.connect(send_buffer=1), node.connect()
+        await reader.send(fetch_request("topic", wait_ms=10_000), 12)
+        await wait_all_tasks_blocked()
+        await produce(writer, "topic", batch(bytes(size)))
+        assert values(fetched(await reader.receive())) == [bytes(size)]
+        assert values(await fetch(reader, "topic")) == [bytes(size)]
