@@ -15,7 +15,7 @@ ROWS = (
             doc="How often the broker looks for transactions past their timeout."),
     Setting("transaction.max.timeout.ms", INT, "900000", Range(1), acts=True,
             doc="The longest transaction timeout that InitProducerId accepts."),
-    Setting("transaction.partition.verification.enable", BOOLEAN, "true", update=CLUSTER_WIDE,
+    Setting("transaction.partition.verification.enable", BOOLEAN, "true", update=CLUSTER_WIDE, acts=True,
             doc="Whether a partition is checked to be part of the transaction before records are added."),
     Setting("transaction.remove.expired.transaction.cleanup.interval.ms", INT, "3600000", Range(1)),
     Setting("transaction.state.log.load.buffer.size", INT, "5242880", Range(1)),
