@@ -62,7 +62,7 @@ class Ticket:
 
 
 class Story:
-    """`shard` is the machine, `now_s` the time, `open` who waits, `answers` who was told what, `records` what was written."""
+    """`shard`: the machine; `open`: who waits; `answers`: who was told what; `records`: what was written."""
 
     def __init__(self, **settings: str) -> None:
         self._config = BrokerConfig.parse({name.replace("_", "."): value for name, value in settings.items()})

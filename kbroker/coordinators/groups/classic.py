@@ -315,6 +315,8 @@ class ClassicGroup:
         return max((member.rebalance_timeout_ms for member in self.members.values()), default=0)
 
     def enter(self, state: State, now_ms: int) -> None:
+        if state is not State.PREPARING_REBALANCE and self.state is not State.COMPLETING_REBALANCE:
+            self._topics = self._subscribed_topics()  # the generation is another one
         self.state = state
         self.state_since_ms = now_ms
 
@@ -344,7 +346,6 @@ class ClassicGroup:
             self.protocol_name = None
             self.enter(State.EMPTY, now_ms)
         self.to_sync = set(self.members)
-        self._topics = self._subscribed_topics()
 
     def _subscribed_topics(self) -> frozenset[str] | None:
         """What its consumers subscribe to; None if it is no group of consumers, or the bytes can not be read.
