@@ -130,6 +130,11 @@ class Broker:
             log.warning("%s", sentence)
         self.connections.configure()
 
+    def remove_later(self, removals: list[Removal]) -> None:
+        if removals:
+            self._removals += removals
+            self._wake_housekeeper()
+
     def _wake_housekeeper(self) -> None:
         self._wake.set()
 

@@ -292,8 +292,10 @@ class Partition:
         finally:
             self._wake()
 
-    def delete_before(self, offset: int) -> int:
+    def delete_before(self, offset: int, aside: list[Removal]) -> int:
         """As leader: nothing below `offset` can be read any more, -1 standing for the high watermark.
+
+        aside   gets what removes the files that are not needed any more
 
         Returns the low watermark: the log's start, which may lie higher already. Whoever waits for more behind records
         that are gone is answered. Raises Refusal, StorageError, OSError; also OSError when the start has moved, but a
@@ -308,7 +310,7 @@ class Partition:
             raise OffsetOutOfRange(offset, log.start, self.high_watermark)
         if offset > log.start:
             try:
-                log.delete_before(offset)
+                log.delete_before(offset, aside)
             finally:
                 self._wake()
         return log.start

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kbroker_storage import StorageError
+from kbroker_storage import Removal, StorageError
 from kbroker_wire import ErrorCode
 from kbroker_wire.messages.delete_records import (
     DeleteRecordsPartitionResult,
@@ -30,9 +30,12 @@ async def handle(request: DeleteRecordsRequest, call: Call, broker: Broker) -> A
     for topic in request.topics:
         if topic.partitions:
             wanted.setdefault(topic.name, {}).update((each.partition_index, each.offset) for each in topic.partitions)
+    aside: list[Removal] = []
     outcome = {
-        name: {index: _delete(name, index, to, broker) for index, to in of.items()} for name, of in wanted.items()
+        name: {index: _delete(name, index, to, broker, aside) for index, to in of.items()}
+        for name, of in wanted.items()
     }
+    broker.remove_later(aside)
     granted = any(code is ErrorCode.NONE for of in outcome.values() for _, code in of.values())
     if granted and not await broker.write_checkpoints():
         return refuse(request, ErrorCode.KAFKA_STORAGE_ERROR)
@@ -44,13 +47,13 @@ async def handle(request: DeleteRecordsRequest, call: Call, broker: Broker) -> A
     )
 
 
-def _delete(name: str, index: int, offset: int, broker: Broker) -> Outcome:
+def _delete(name: str, index: int, offset: int, broker: Broker, aside: list[Removal]) -> Outcome:
     try:
         if name in INTERNAL_TOPICS:
             raise Refusal(ErrorCode.INVALID_TOPIC_EXCEPTION)
         partition = broker.replicas.find(name, index)
         partition.check_leader()
-        return partition.delete_before(offset), ErrorCode.NONE
+        return partition.delete_before(offset, aside), ErrorCode.NONE
     except (Refusal, StorageError, OSError) as error:
         return NOWHERE, code_of(error)
 

@@ -26,13 +26,16 @@ def rename_away(files: Files, directory: str, token: str) -> "Removal":
 
 
 class Removal:
-    """Removes the files of a deleted log. `path` is the renamed folder, None if there never was one."""
+    """Removes the files of a deleted log, or one of a log that goes on.
 
-    def __init__(self, files: Files, path: str | None) -> None:
-        self._files = files
+    path  the renamed folder, or with tree=False the renamed file; None if there never was one
+    """
+
+    def __init__(self, files: Files, path: str | None, *, tree: bool = True) -> None:
+        self._files, self._tree = files, tree
         self.path = path
 
     def run(self) -> None:
         """Block until they are gone; may run in a thread. Raises OSError."""
         if self.path is not None:
-            self._files.remove_tree(self.path)
+            (self._files.remove_tree if self._tree else self._files.remove)(self.path)

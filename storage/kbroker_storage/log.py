@@ -305,14 +305,14 @@ class Log:
             self.take_snapshot()
         return due
 
-    def _drop(self, segment: Segment) -> None:
+    def _drop(self, segment: Segment, aside: list[Removal] | None = None) -> None:
         """Forget a segment and remove its files."""
         at = self.segments.index(segment)
         del self.segments[at], self._bases[at]
         self._active = self.segments[-1] if self.segments else None
         self._unsynced.forget(segment.store.file, segment.index_paths)
         self._state.drop(segment.base)
-        segment.remove()
+        segment.remove(aside)
         self._unsynced.add_directory(self.home.directory)
 
     # -- reading
@@ -399,8 +399,10 @@ class Log:
 
     # -- cutting
 
-    def delete_before(self, offset: int) -> None:
+    def delete_before(self, offset: int, aside: list[Removal] | None = None) -> None:
         """Move the start up to `offset`, and drop the segments that lie wholly below it.
+
+        aside  gets what removes the large files, which are only renamed here; None: they are removed at once
 
         Raises OffsetOutOfRange beyond `end`, Closed, OSError if a file can not be removed.
         """
@@ -415,7 +417,7 @@ class Log:
             with suppress(OSError):  # the file says more than it need, which the next start sees
                 self._write_epochs()
         while len(self.segments) > 1 and self._bases[1] <= offset:
-            self._drop(self.segments[0])
+            self._drop(self.segments[0], aside)
 
     def truncate(self, offset: int, now_ms: int = 0) -> None:
         """Drop the frames from `offset` on, also the one that holds it; below `start`, begin anew at `offset`.

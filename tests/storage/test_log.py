@@ -530,6 +530,29 @@ def test_deletion_beyond_the_end_is_refused(ground):
     log.close(clean=False)
 
 
+@pytest.mark.parametrize("renames", [True, False])
+def test_large_files_may_be_removed_later_and_readers_go_on(ground, renames):
+    files = FaultyFiles(ground.files)
+    log = ground._replace(files=files).open(LogConfig(segment_bytes=150))
+    for value in (b"a" * 50, b"b" * 50, b"c" * 50):
+        append(log, value)
+    reader = log.read(0, 1000, 1)
+    if not renames:
+        files.fail("rename", every=True)
+    aside = []
+    log.delete_before(2, aside)
+    kept, gone = f"{2:020}.log", [f"{base:020}.log.deleted" for base in (0, 1)]
+    assert len(aside) == (2 if renames else 0)
+    if renames:
+        assert [name for name in sorted(files.entries(log.home.directory)) if ".log" in name] == [*gone, kept]
+    assert b"a" * 50 in reader.read()
+    reader.close()
+    for removal in aside:
+        removal.run()
+    assert [name for name in files.entries(log.home.directory) if ".log" in name] == [kept]
+    log.close(clean=False)
+
+
 def test_records_below_the_start_are_not_found_by_time(ground):
     log = ground.open()
     append(log, b"a", b"b", b"c", timestamps=[10, 20, 30])
