@@ -313,10 +313,10 @@ class TransactionShard:
             return
         assert isinstance(decoded_key, TransactionLogKey)
         transactional_id = decoded_key.transactional_id
-        if decoded is None:
+        assert decoded is None or isinstance(decoded, TransactionLogValue)
+        if decoded is None or decoded.transaction_status == TransactionState.DEAD:
             self.transactions.pop(transactional_id, None)
             return
-        assert isinstance(decoded, TransactionLogValue)
         transaction = self.transactions.get(transactional_id)
         if transaction is None:
             transaction = self.transactions[transactional_id] = Transaction(transactional_id, decoded.producer_id)
