@@ -1,4 +1,4 @@
-"""What a classic group tells the rest of the coordinator: who may commit, which topics it wants, when offsets expire."""
+"""What a classic group tells others: who may commit, which topics it wants, when offsets begin to expire."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_subscriptions_are_known_after_a_restart_too() -> None:
 
 
 def test_when_the_retention_of_an_offset_begins() -> None:
-    """KIP-211: not while somebody reads the topic; when the group became empty; at the commit where nobody ever joined."""
+    """KIP-211: not while the topic is read; when the group became empty; with the commit if nobody ever joined."""
     simple = ClassicGroup("simple", Timers(), 7)
     assert simple.offsets_expire_from("any", 5) == 5
     assert group_in(State.EMPTY).offsets_expire_from("seen", 5) == WALL_MS + 3000
