@@ -15,7 +15,7 @@ from .settings.describe import (
     resource_row,
     unknown_row,
 )
-from .settings.dynamic import broker_setting, is_dynamic
+from .settings.dynamic import broker_setting, is_read_only
 from .settings.group_config import GroupConfig, effective_group_config, group_values
 from .settings.listeners import Listener, advertised_addresses, client_listeners, parse_protocols
 from .settings.setting import ConfigError, Setting, Value
@@ -124,10 +124,11 @@ class BrokerConfig(TypedLookups):
         Returns sentences about values that can not be, and are ignored: another version of this software set them.
         """
         sentences: list[str] = []
-        layers = [{name: text for name, text in texts.items() if is_dynamic(name)} for texts in (own, cluster)]
-        typed = [_typed(texts, sentences) for texts in layers]
-        self._layers = Layers(own, cluster, self.given)
-        self.values = Values(BROKER, {**self.given, **typed[1], **typed[0]})
+        own_values, cluster_values = (_dynamic(texts, sentences) for texts in (own, cluster))
+        self._layers = Layers(
+            {name: own[name] for name in own_values}, {name: cluster[name] for name in cluster_values}, self.given
+        )
+        self.values = Values(BROKER, {**self.given, **cluster_values, **own_values})
         self._topics.clear()
         self._groups.clear()
         return sentences
@@ -261,14 +262,15 @@ class BrokerConfig(TypedLookups):
                 raise ConfigError.invalid(name, str(self[name]), "Value must be -1 (for ever), or 1 or more")
 
 
-def _typed(texts: Mapping[str, str], sentences: list[str]) -> dict[str, Value]:
-    """The values that can be read, and a sentence for each of the others."""
+def _dynamic(texts: Mapping[str, str], sentences: list[str]) -> dict[str, Value]:
+    """The values that count, those of unknown names as they are; and a sentence for each that can not be read."""
     values: dict[str, Value] = {}
     for name, text in texts.items():
         setting = broker_setting(name)
-        assert setting is not None
+        if is_read_only(name):
+            continue
         try:
-            values[name] = setting.parse(text)
+            values[name] = text if setting is None else setting.parse(text)
         except ConfigError as error:
             sentences.append(f"the dynamic setting {name} is ignored: {error}")
     return values

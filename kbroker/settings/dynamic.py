@@ -57,10 +57,9 @@ def broker_setting(name: str) -> Setting | None:
     return BROKER.get(name) or ONLY_DYNAMIC.get(name) or BROKER.get(base_name(name))
 
 
-def is_dynamic(name: str) -> bool:
-    """Whether a running broker takes it over."""
-    setting = broker_setting(name)
-    return setting is not None and (setting.update != READ_ONLY or name not in BROKER)
+def is_read_only(name: str) -> bool:
+    """Whether it is a broker's setting that counts at a start only."""
+    return name in BROKER and BROKER[name].update == READ_ONLY
 
 
 def check_dynamic(configs: Mapping[str, str], *, per_broker: bool) -> None:
@@ -68,7 +67,7 @@ def check_dynamic(configs: Mapping[str, str], *, per_broker: bool) -> None:
 
     Raises ConfigError.
     """
-    _refuse("Cannot update these configs dynamically", [name for name in configs if _is_read_only(name)])
+    _refuse("Cannot update these configs dynamically", [name for name in configs if is_read_only(name)])
     _refuse(
         "These security configs can be dynamically updated only per-listener using the listener prefix",
         [name for name in configs if name in _NEEDS_LISTENER],
@@ -88,10 +87,6 @@ def check_dynamic(configs: Mapping[str, str], *, per_broker: bool) -> None:
 def _refuse(why: str, names: list[str]) -> None:
     if names:
         raise ConfigError(names[0], None, f"{why}: [{', '.join(names)}]")
-
-
-def _is_read_only(name: str) -> bool:
-    return name in BROKER and BROKER[name].update == READ_ONLY
 
 
 def _is_per_broker(name: str) -> bool:

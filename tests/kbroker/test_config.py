@@ -322,3 +322,53 @@ def test_a_subscription_to_client_metrics_has_defaults_only() -> None:
     rows = BrokerConfig.parse({}).describe_client_metrics({})
     assert {row.name: row.value for row in rows} == {"interval.ms": "300000", "match": "", "metrics": ""}
     assert {row.config_source for row in rows} == {ConfigSource.DEFAULT}
+
+
+# -- changed while the broker runs
+
+
+def test_what_was_set_at_run_time_counts_in_the_very_next_look_up() -> None:
+    config = BrokerConfig.parse({"log.segment.bytes": "5000000"})
+    before = config.topic({})
+    assert config.change({"log.segment.bytes": "3000000"}, {"log.segment.bytes": "4000000"}) == []
+    assert (config.int("log.segment.bytes"), config.topic({}).segment_bytes) == (3_000_000, 3_000_000)
+    assert config.change({}, {"log.segment.bytes": "4000000"}) == []
+    assert config.int("log.segment.bytes") == 4_000_000
+    assert config.change({}, {}) == []
+    assert config.topic({}).segment_bytes == before.segment_bytes == 5_000_000
+
+
+def test_what_can_not_be_read_or_changed_is_left_out() -> None:
+    config = BrokerConfig.parse({})
+    own = {"log.segment.bytes": "x", "node.id": "9", "plug.in": "x", "message.max.bytes": "70"}
+    [sentence] = config.change(own, {"log.segment.bytes": "4000000"})
+    assert sentence.startswith("the dynamic setting log.segment.bytes is ignored: Invalid value x")
+    assert (config.node_id, config.int("log.segment.bytes"), config.int("message.max.bytes")) == (1, 4_000_000, 70)
+    rows = {row.name: row.config_source for row in config.describe_broker()}
+    assert (rows["node.id"], rows["message.max.bytes"]) == (ConfigSource.STATIC_BROKER, ConfigSource.DYNAMIC_BROKER)
+
+
+def test_describe_broker_tells_where_each_value_could_come_from() -> None:
+    config = BrokerConfig.parse({"log.roll.hours": "24"})
+    config.change({"log.roll.ms": " 5000 ", "plug.in": "hush"}, {"log.roll.ms": "6000", "plug.in": "hush"})
+    rows = {row.name: row for row in config.describe_broker()}
+    hours = [("log.roll.hours", "24", ConfigSource.STATIC_BROKER), ("log.roll.hours", "168", ConfigSource.DEFAULT)]
+    assert (rows["log.roll.ms"].value, rows["log.roll.ms"].read_only) == ("5000", False)
+    assert list(rows["log.roll.ms"].synonyms) == [
+        ("log.roll.ms", " 5000 ", ConfigSource.DYNAMIC_BROKER),
+        ("log.roll.ms", "6000", ConfigSource.DYNAMIC_DEFAULT_BROKER),
+        *hours,
+    ]
+    assert list(rows["log.roll.hours"].synonyms) == hours
+    assert (rows["plug.in"].value, rows["plug.in"].is_sensitive, rows["plug.in"].read_only) == (None, True, True)
+    assert [row.name for row in config.describe_all_brokers()] == ["log.roll.ms", "plug.in"]
+    assert config.describe_all_brokers()[0].synonyms == (("log.roll.ms", "6000", ConfigSource.DYNAMIC_DEFAULT_BROKER),)
+
+
+def test_a_secret_that_was_set_at_run_time_is_not_told() -> None:
+    config = BrokerConfig.parse({})
+    name = "listener.name.inside.ssl.key.password"
+    config.change({name: "hush"}, {})
+    [row] = [row for row in config.describe_broker() if row.name == name]
+    assert (row.value, row.is_sensitive) == (None, True)
+    assert "hush" not in repr(config.describe_broker())
