@@ -16,7 +16,6 @@ from .settings.describe import (
     unknown_row,
 )
 from .settings.dynamic import broker_setting, is_read_only
-from .settings.group_config import GroupConfig, effective_group_config, group_values
 from .settings.listeners import Listener, advertised_addresses, client_listeners, parse_protocols
 from .settings.setting import ConfigError, Setting, Value
 from .settings.tables import BROKER, TOPIC, client_metrics, group
@@ -31,6 +30,8 @@ from .settings.values import TypedLookups, Values
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from .settings.group_config import GroupConfig
 
 __all__ = [
     "BrokerConfig",
@@ -177,6 +178,8 @@ class BrokerConfig(TypedLookups):
 
     def describe_group(self, overrides: Mapping[str, str]) -> list[ConfigRow]:
         """Every setting of a group with these overrides, by name. Raises ConfigError."""
+        from .settings.group_config import group_values  # noqa: PLC0415  # not needed to start a broker
+
         own = {name: setting.parse(overrides[name]) for name, setting in group().items() if name in overrides}
         values = group_values(self, own)
         return [
@@ -196,6 +199,8 @@ class BrokerConfig(TypedLookups):
         key = frozenset(overrides.items())
         config = self._groups.get(key)
         if config is None:
+            from .settings.group_config import effective_group_config  # noqa: PLC0415  # not needed to start a broker
+
             config = effective_group_config(self, overrides)
             if len(self._groups) >= _CACHED:
                 self._groups.clear()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import trio
 
@@ -23,9 +23,11 @@ from ..durability import SyncRounds
 from ..errors import Refusal
 from ..metadata.image import Delta, Image, TopicImage
 from ..metadata.log import MetadataLog
-from . import configs, core
-from .configs import ConfigChange
+from . import core
 from .core import CreatedTopic, Defaults, NewTopic
+
+if TYPE_CHECKING:
+    from .configs import ConfigChange
 
 log = logging.getLogger(__name__)
 
@@ -144,6 +146,8 @@ class Controller:
         self, changes: Sequence[ConfigChange], config: BrokerConfig, *, validate_only: bool = False
     ) -> list[Refusal | None]:
         """What became of each change, None for one that was granted; `config`: of the broker that was asked."""
+        from . import configs  # noqa: PLC0415  # not needed to start a broker
+
         records, outcome = configs.alter_configs(self.image, config, changes)
         if not validate_only:
             await self.commit(records)
