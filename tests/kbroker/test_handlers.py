@@ -19,13 +19,17 @@ TOPIC = "topic"
 NAMES = {"topic", "name", "topic_name", "resource_name", "transactional_id", "key"}
 SMALL = {"partition", "partition_index", "index", "acks", "current_leader_epoch", "leader_epoch", "count", "key_type"}
 TIMES = {"timeout_ms", "max_wait_ms", "transaction_timeout_ms"}
-FLAGS = {"resource_type", "isolation_level", "num_partitions", "replication_factor", "session_epoch", "endpoint_type"}
+FLAGS = {"isolation_level", "num_partitions", "replication_factor", "session_epoch", "endpoint_type"}
 
 
 def leaf(field):
     """Values that reach further than any would: names and partitions that are there."""
     if field.name in NAMES:
-        return st.sampled_from([TOPIC, TOPIC, "other", "", "b a d", "1"])
+        return st.sampled_from([TOPIC, TOPIC, "other", "", "b a d", "1", "cleanup.policy", "interval.ms"])
+    if field.name == "resource_type":
+        return st.sampled_from([0, 2, 4, 8, 16, 32, 99])
+    if field.name == "config_operation":
+        return st.integers(-1, 4)
     if field.name in SMALL:
         return st.integers(-2, 2)
     if field.name in TIMES:
