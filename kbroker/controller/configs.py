@@ -25,6 +25,7 @@ from ..settings.setting import INT, LIST, ConfigError, Setting, parse
 from ..settings.tables import TOPIC, client_metrics
 from .core import MAX_RECORDS_PER_REQUEST, name_error
 
+MAX_CHANGES_PER_REQUEST = 2 * MAX_RECORDS_PER_REQUEST  # resources and settings, looked at without a break
 MIN_INT, MAX_INT = -(1 << 31), (1 << 31) - 1
 PUSH_INTERVAL = "interval.ms"
 MIN_PUSH_INTERVAL_MS, MAX_PUSH_INTERVAL_MS = 100, 3_600_000
@@ -70,6 +71,8 @@ def alter_configs(
 
     config   of the broker that was asked: it checks its own settings and knows the defaults
     """
+    if len(changes) + sum(len(change.operations) for change in changes) > MAX_CHANGES_PER_REQUEST:
+        return _too_large(changes)
     records: list[Message] = []
     outcome: list[Outcome] = []
     times = Counter((change.type, change.name) for change in changes)
@@ -81,10 +84,12 @@ def alter_configs(
             outcome.append(None)
         except Refusal as refusal:
             outcome.append(refusal)
-    if len(records) > MAX_RECORDS_PER_REQUEST:
-        too_large = Refusal(ErrorCode.POLICY_VIOLATION, "Unable to perform excessively large batch operation.")
-        return [], [too_large] * len(changes)
-    return records, outcome
+    return (records, outcome) if len(records) <= MAX_RECORDS_PER_REQUEST else _too_large(changes)
+
+
+def _too_large(changes: Sequence[ConfigChange]) -> tuple[list[Message], list[Outcome]]:
+    refusal = Refusal(ErrorCode.POLICY_VIOLATION, "Unable to perform excessively large batch operation.")
+    return [], [refusal] * len(changes)
 
 
 def check_form(change: ConfigChange) -> None:
