@@ -185,6 +185,13 @@ class ClassicGroup:
             ),
         )
 
+    @property
+    def size_bytes(self) -> int:
+        """About what the record would take; the group must have a protocol."""
+        protocol = self.protocol_name
+        assert protocol is not None
+        return sum(len(member.protocols[protocol]) + len(member.assignment) for member in self.members.values())
+
     # -- its members -----------------------------------------------------------------------------------------------
 
     def check_member(self, member_id: str, instance_id: str | None) -> None:

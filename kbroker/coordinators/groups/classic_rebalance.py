@@ -60,7 +60,7 @@ class Rebalances:
         assert group.state is not State.PREPARING_REBALANCE
         log.info("group %s rebalances in generation %d: %s", group.id, group.generation, reason)
         if group.state is State.COMPLETING_REBALANCE:
-            self._take_assignments_back(group, now, step)
+            self.take_assignments_back(group, now, step, ErrorCode.REBALANCE_IN_PROGRESS)
         group.to_sync.clear()
         self._timers.cancel((SYNC, group.id, ""))
         group.was_empty = group.state is State.EMPTY
@@ -143,11 +143,11 @@ class Rebalances:
         names = ", ".join(member.id for member in late)
         self.prepare(group, now, step, f"members did not ask for their assignment in time: {names}")
 
-    def _take_assignments_back(self, group: ClassicGroup, now: Now, step: Step) -> None:
-        """Who waits for its assignment is to join again instead."""
+    def take_assignments_back(self, group: ClassicGroup, now: Now, step: Step, code: ErrorCode) -> None:
+        """Who waits for its assignment is refused with `code`, and is to join again."""
         for member in group.members.values():
             member.assignment = b""
-            if end_sync(member, not_assigned(ErrorCode.REBALANCE_IN_PROGRESS), step):
+            if end_sync(member, not_assigned(code), step):
                 group.heard_of(member, now.s)
 
     # -- who goes --------------------------------------------------------------------------------------------------

@@ -36,6 +36,7 @@ from .settings import ClassicSettings
 
 MEMBER_ID_REQUIRED = 4  # the version of JoinGroup from which a new member is given its id first (KIP-394)
 SKIP_ASSIGNMENT = 9  # the version of JoinGroup that can tell a leader that there is nothing to assign (KIP-814)
+MAX_RECORD_BYTES = 16 << 20  # of metadata and assignments of a group, which are one record; Kafka's limit is 1 MiB
 NEW_MEMBER_TIMEOUT_S = 300.0  # how long a new member's join may wait: it sends no heartbeats, and may be gone
 
 
@@ -244,11 +245,15 @@ class ClassicRequests:
 
     def _assign(self, group: ClassicGroup, assignments: dict[str, bytes], now: Now, step: Step) -> None:
         """The leader has spoken. Who is not named gets nothing; names that nobody has are passed over."""
-        group.enter(State.STABLE, now.ms)
         for member in group.members.values():
             member.assignment = assignments.get(member.id, b"")
-            if member.sync_ticket is not None:
-                end_sync(member, assigned(group, member), step)
+        if group.size_bytes > MAX_RECORD_BYTES:
+            self.rebalances.take_assignments_back(group, now, step, ErrorCode.UNKNOWN_SERVER_ERROR)
+            self.rebalances.prepare(group, now, step, f"{group.size_bytes} bytes of its members can not be written")
+            return
+        group.enter(State.STABLE, now.ms)
+        for member in group.members.values():
+            if end_sync(member, assigned(group, member), step):
                 group.heard_of(member, now.s)
         step.records.append(group.record())
 

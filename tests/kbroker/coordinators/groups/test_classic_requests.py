@@ -283,6 +283,18 @@ def test_a_second_sync_answers_the_first() -> None:
     assert not story.open
 
 
+def test_an_assignment_that_is_too_large_to_be_written_is_refused_and_the_group_tries_again() -> None:
+    story = alone()
+    story("1 join b v=3")
+    story("1 join a")
+    story("1 sync b")
+    assert story(f"1 sync a b:{'x' * ((16 << 20) + 1)}") == ["a: UNKNOWN_SERVER_ERROR", "b: UNKNOWN_SERVER_ERROR"]
+    story("1 join b")
+    story("1 join a")
+    story("1 sync b")
+    assert story("1 sync a b:two")[:2] == ["a: assigned nothing", "b: assigned two"]
+
+
 # -- Heartbeat
 
 
