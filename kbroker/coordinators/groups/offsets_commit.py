@@ -14,6 +14,7 @@ from kbroker_wire import ErrorCode
 from kbroker_wire.messages.group_records import OffsetCommitKey, OffsetCommitValue
 from kbroker_wire.messages.offset_commit import OffsetCommitRequest, OffsetCommitRequestPartition
 from kbroker_wire.messages.txn_offset_commit import TxnOffsetCommitRequest, TxnOffsetCommitRequestPartition
+from kbroker_wire.schema import ZERO_UUID
 
 from ...errors import Refusal
 from ..machine import Now, Record, Step
@@ -30,6 +31,7 @@ from .offsets_rows import (
 
 MEMBER_EPOCHS = 9  # the first OffsetCommit for groups of the consumer protocol
 TXN_MEMBER_EPOCHS = 6  # the first TxnOffsetCommit whose clients know the errors of that protocol (KIP-1319)
+MAX_GROUP_ID_BYTES = 32_767  # what the key of a record has room for; requests have more
 
 P = TypeVar("P", OffsetCommitRequestPartition, TxnOffsetCommitRequestPartition)
 
@@ -45,8 +47,10 @@ def commit(offsets: Offsets, request: OffsetCommitRequest, version: int, now: No
         may = group.check_commit(
             request.member_id, request.group_instance_id, epoch, transactional=False, version=version
         )
-    elif epoch >= 0:
-        raise Refusal(ErrorCode.GROUP_ID_NOT_FOUND if version >= MEMBER_EPOCHS else ErrorCode.ILLEGAL_GENERATION)
+    else:
+        if epoch >= 0:
+            raise Refusal(ErrorCode.GROUP_ID_NOT_FOUND if version >= MEMBER_EPOCHS else ErrorCode.ILLEGAL_GENERATION)
+        _check_new(request.group_id)
     expire_at_ms = -1 if request.retention_time_ms == -1 else now.ms + request.retention_time_ms
     records, rows = _records(offsets, request.group_id, asked.found, may, (now.ms, expire_at_ms))
     offsets.apply_all(records)
@@ -91,7 +95,14 @@ def _check_transactional(offsets: Offsets, request: TxnOffsetCommitRequest, vers
         )
     if epoch >= 0:
         raise Refusal(ErrorCode.GROUP_ID_NOT_FOUND)
+    _check_new(request.group_id)
     return None
+
+
+def _check_new(group_id: str) -> None:
+    """Whether a group of that id can be written down."""
+    if len(group_id.encode()) > MAX_GROUP_ID_BYTES:
+        raise Refusal(ErrorCode.INVALID_GROUP_ID)
 
 
 def _in_words_of(version: int, refusal: Refusal) -> Refusal:
@@ -131,7 +142,7 @@ def _records(
                 metadata=metadata,
                 commit_timestamp=times[0],
                 expire_timestamp=times[1],
-                topic_id=topic.id,
+                topic_id=topic.id if times[1] == -1 else ZERO_UUID,  # records with an expiry have no room for it
             )
             records.append(Record(OffsetCommitKey(group=group_id, topic=topic.name, partition=index), value))
             rows.append((index, ErrorCode.NONE))
