@@ -169,7 +169,7 @@ class Shell(Generic[M]):
         end = 0 if opened is None else opened.end
         if end <= partition.high_watermark:
             self._deliver(step)
-        elif step.replies or step.records:
+        else:  # also a step that only asks for something: what it goes by may not be committed yet
             self._held.append((end, step))
             partition.waiters[self] = None
         deadline = self.machine.deadline

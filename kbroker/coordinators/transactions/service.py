@@ -146,7 +146,7 @@ class TransactionCoordinator(Coordinator[TransactionShard]):
             due = [each for each in self._unsent if each.at <= now]
             self._unsent = [each for each in self._unsent if each.at > now]
             for _, shell, markers, places in due:
-                if not shell.gone:
+                if shell.loaded and shell.machine.awaits(markers):
                     self._send(shell, markers, places)
 
 

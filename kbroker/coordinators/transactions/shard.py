@@ -233,15 +233,21 @@ class TransactionShard:
     def markers_written(self, markers: Markers, partitions: Iterable[tuple[str, int]], now: Now) -> TransactionStep:
         """These partitions have their marker, or are deleted; what was said before, or of older orders, is no news."""
         step = TransactionStep()
-        transaction = self.transactions.get(markers.transactional_id)
-        if transaction is None or transaction.markers is not markers:
+        if not self.awaits(markers):
             return step
+        transaction = self.transactions[markers.transactional_id]
         transaction.marked(partitions)
         if not transaction.partitions:
             self._complete(transaction, step, now)
             self._go_on(transaction, step, now)
             self._schedule(transaction.id, now)
         return step
+
+    def awaits(self, markers: Markers) -> bool:
+        """The order still stands. One that does not must not be sent again: before version 2 of transactions all those
+        of a producer have the same epoch, so that old markers would end the next one."""
+        transaction = self.transactions.get(markers.transactional_id)
+        return transaction is not None and transaction.markers is markers
 
     def _go_on(self, transaction: Transaction, step: TransactionStep, now: Now) -> None:
         """Answer those who waited for this end, then decide on the others, until one of them ends the next one."""

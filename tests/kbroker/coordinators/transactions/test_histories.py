@@ -187,6 +187,8 @@ class TransactionHistory(RuleBasedStateMachine):
         if not self.orders:
             return
         order = data.draw(st.sampled_from(self.orders))
+        if order.transaction_version < TV2 and not self.story.machine.awaits(order):
+            return  # the shell does not: nothing tells old markers from those of the next end
         places = data.draw(st.lists(st.sampled_from(order.partitions), unique=True))
         done = [place for place in places if self.partitions[place].mark(order)]
         for _ in range({"all": 1, "lost": 0, "twice": 2}[reported]):
@@ -288,4 +290,4 @@ def durable(transaction: Transaction) -> dict[str, object]:
 
 
 TestTransactionHistory = TransactionHistory.TestCase
-TestTransactionHistory.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)
+TestTransactionHistory.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)
