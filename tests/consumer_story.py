@@ -15,7 +15,7 @@ replayed, and must give the same groups; and no partition may be with two member
     topic t:8, drop t        the cluster changes
     configure name=value     of the group
     classic-join c [topics=t] [owns=t:0-1] [instance=i] [protocols=range] [rebalance=60] [session=10] [v=9]
-    sync c [all:t:0-3]       what a leader gives to all members there are
+    sync c [all:t:0-3]       what a leader gives to all members there are; `own:` to itself alone
     heartbeat c
     classic-leave c...
     describe, list           the group; groups
@@ -287,7 +287,8 @@ class Story:
             group = self.shard.context.groups["g"]
             assert isinstance(group, ClassicGroup)
             encoded = b"\0" if "malformed" in options else encode_assignment(assignment)
-            assignments += [SyncGroupRequestAssignment(member_id=each, assignment=encoded) for each in group.members]
+            whom = group.members if text.startswith("all:") else [member.id]
+            assignments += [SyncGroupRequestAssignment(member_id=each, assignment=encoded) for each in whom]
         request = SyncGroupRequest(
             group_id=options.get("group", "g"),
             generation_id=int(options.get("epoch", member.epoch)),
