@@ -95,16 +95,20 @@ class ClassicGroup:
 
     @classmethod
     def from_record(cls, key: GroupMetadataKey, value: GroupMetadataValue, timers: Timers[TimerKey]) -> ClassicGroup:
-        """Stable, or empty: the log knows no rebalance that did not end."""
+        """Stable, or empty: the log knows only rebalances that ended. Raises ProtocolError for an impossible group."""
         since_ms = value.current_state_timestamp
         group = cls(key.group, timers, None if since_ms == -1 else since_ms)
         group.generation = value.generation
         group._type = value.protocol_type or None
         group.protocol_name, group.leader = value.protocol, value.leader
         for row in value.members:
+            if row.member_id in group.members or row.group_instance_id in group.static_ids:
+                raise ProtocolError(f"group {group.id} has member {row.member_id} or its instance twice")
             group.add(ClassicMember.from_record(row, value.protocol or ""), value.protocol_type)
         if group.members:
             group.state = State.STABLE
+        if group.leader not in group.members:
+            group.leader = next(iter(group.members), None)
         group._topics = group._subscribed_topics()
         return group
 

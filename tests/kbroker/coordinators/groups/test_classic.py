@@ -9,6 +9,7 @@ from kbroker.coordinators.groups.classic import ClassicGroup, State
 from kbroker.coordinators.groups.group import GroupType
 from kbroker.coordinators.timers import Timers
 from kbroker.errors import Refusal
+from kbroker_wire import ProtocolError
 from kbroker_wire.messages.group_records import GroupMetadataKey, GroupMetadataValue, MemberMetadata
 
 NO_DELAY = {"group_initial_rebalance_delay_ms": "0"}
@@ -132,6 +133,37 @@ def test_a_member_of_an_old_record_has_its_session_timeout_for_rebalances() -> N
     assert (group.state, group.rebalance_timeout_ms, group.leader) == (State.STABLE, 9000, "m")
     assert group.supports("consumer", ["range"])
     assert not group.supports("consumer", ["sticky"])
+
+
+def stored(*members: tuple[str, str | None], leader: str | None = None) -> ClassicGroup:
+    """As read from a record with these members: ids and instances."""
+    rows = [
+        MemberMetadata(
+            member_id=member_id,
+            group_instance_id=instance_id,
+            client_id="c",
+            client_host="/h",
+            session_timeout=9000,
+            subscription=b"s",
+            assignment=b"a",
+        )
+        for member_id, instance_id in members
+    ]
+    value = GroupMetadataValue(protocol_type="consumer", generation=3, protocol="range", leader=leader, members=rows)
+    return ClassicGroup.from_record(GroupMetadataKey(group="g"), value, Timers())
+
+
+def test_a_record_that_names_no_leader_or_a_stranger_makes_the_eldest_the_leader() -> None:
+    assert stored(("m", None), ("n", None), leader="n").leader == "n"
+    assert stored(("m", None), ("n", None), leader="gone").leader == "m"
+    assert stored(("m", None)).leader == "m"
+    assert stored(leader="gone").leader is None
+
+
+def test_a_record_with_a_member_or_an_instance_twice_can_not_be_read() -> None:
+    for members in ((("m", None), ("m", None)), (("m", "i"), ("n", "i"))):
+        with pytest.raises(ProtocolError, match="twice"):
+            stored(*members)
 
 
 def test_a_tie_between_protocols_goes_to_the_one_that_was_first_voted_for() -> None:
