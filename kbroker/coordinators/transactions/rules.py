@@ -114,21 +114,19 @@ def _check_present(transaction: Transaction, producer: Producer) -> None:
         raise Refusal(ErrorCode.PRODUCER_FENCED)
 
 
-def check_init(transaction: Transaction, expected: Producer | None) -> Verdict:
-    """InitProducerId of an id that is known: DO means that an open transaction is to be aborted first.
+def must_abort(transaction: Transaction, expected: Producer | None) -> bool:
+    """InitProducerId of an id that is known: whether there is an open transaction that has to be aborted first.
 
     expected   what the producer had, if it means to go on (KIP-360)
 
     Apache Kafka aborts an open transaction even for a producer that turns out to be shut out; here that one is refused
     and harms nobody. Raises Refusal.
     """
-    if transaction.is_ending:
-        return Verdict.WAIT
     if transaction.state is not TransactionState.ONGOING:
-        return Verdict.DONE
+        return False
     if expected is not None and expected != (transaction.producer_id, transaction.producer_epoch):
         raise Refusal(ErrorCode.PRODUCER_FENCED)
-    return Verdict.DO
+    return True
 
 
 def next_identity(transaction: Transaction, expected: Producer | None) -> Identity:

@@ -31,7 +31,7 @@ from ..machine import Now, Record, Reply
 from ..timers import Timers
 from .listing import Filter, describe, list_one
 from .partitions import asked_partitions, verified
-from .rules import Identity, Producer, Verdict, check_add, check_end, check_init, next_identity
+from .rules import Identity, Producer, Verdict, check_add, check_end, must_abort, next_identity
 from .settings import TransactionSettings
 from .transaction import (
     EPOCH_RISES,
@@ -90,7 +90,7 @@ class TransactionShard:
                 )
                 identity = Identity(transaction.producer_id, 0, NO_PRODUCER_EPOCH)
             else:
-                if check_init(transaction, expected) is Verdict.DO:
+                if must_abort(transaction, expected):
                     self._end(transaction, step, now, commit=False)
                 if transaction.is_ending:
                     return Later()

@@ -145,10 +145,14 @@ def test_who_has_ended_the_next_transaction_keeps_its_answer_when_that_takes_lon
     story.add("a", ME.at(1), X)
     story.pass_s(WAITS_S / 2)
     ended = waiting(story.commit("a", ME.at(1)))
+    story.pass_s(WAITS_S / 4)
+    behind = waiting(story.init("a"))
     story.write_markers()
     assert len(story.markers) == 1
-    story.pass_s(WAITS_S)
-    assert ended.answer == ME.at(2)
+    story.pass_s(WAITS_S * 3 / 4)
+    assert (ended.answer, behind.answer) == (ME.at(2), None)
+    story.pass_s(WAITS_S / 4)
+    assert behind.answer is ErrorCode.CONCURRENT_TRANSACTIONS
 
 
 def test_two_who_shut_each_other_out_are_served_in_their_order():
