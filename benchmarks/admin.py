@@ -71,6 +71,23 @@ def wait_for_offsets(address: Address, name: str, partitions: int) -> dict[int, 
     return ends
 
 
+def wait_for_group(address: Address, group: str) -> None:
+    """Until the group's coordinator answers, which may first have to make and read its topic.
+
+    Raises AdminFailed after READY_S.
+    """
+    deadline, codes = time.monotonic() + READY_S, (-1, -1)
+    while time.monotonic() < deadline:
+        with address.connect() as connection:
+            found = connection.call("FindCoordinator", 2, key=group, key_type=0)
+            fetched = connection.call("OffsetFetch", 5, group_id=group, topics=[])
+        codes = (found.error_code, fetched.error_code)
+        if not any(codes):
+            return
+        time.sleep(POLL_S)
+    raise AdminFailed(f"the coordinator of {group} answers with error codes {codes} for {READY_S:.0f} s")
+
+
 def topic_ready(address: Address, name: str, partitions: int) -> bool:
     """Does Metadata show the topic with all its partitions led?"""
     with address.connect() as connection:

@@ -1,11 +1,14 @@
-"""Runs the load generator and reads its one line of JSON."""
+"""Runs the load generator, and real clients as loads, and reads the one line of JSON that each prints."""
 
 import json
 import subprocess
+import sys
+from pathlib import Path
 
 import build
 from admin import Address
 
+HERE = Path(__file__).resolve().parent
 TIMEOUT_S = 300.0
 
 
@@ -21,22 +24,30 @@ def run(command: str, address: Address, topic: str, **options: object) -> dict[s
 
 def start(command: str, address: Address, topic: str, **options: object) -> subprocess.Popen[str]:
     """A load in the background: `finish` it, or terminate and wait."""
-    arguments = [str(build.kload()), command, "--host", address.host, "--port", str(address.port), "--topic", topic]
-    for name, value in options.items():
-        arguments += [f"--{name.replace('_', '-')}", str(value)]
-    return subprocess.Popen(
-        arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    at = ["--host", address.host, "--port", str(address.port), "--topic", topic]
+    return _start([str(build.kload()), command, *at], options)
 
 
-def real_client(command: str, address: Address, topic: str, records: int, size: int) -> dict[str, float]:
-    """franz-go, producing or consuming so many records of so many bytes. Raises LoadFailed, build.BuildFailed."""
-    arguments = [str(build.go_program("realclient")), command, "-broker", f"{address.host}:{address.port}"]
-    arguments += ["-topic", topic, "-records", str(records), "-size", str(size)]
-    with subprocess.Popen(
-        arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
+def franz_go(program: str, *command: str, address: Address, topic: str, **options: object) -> dict[str, float]:
+    """A program of go/, by its name and its command if it has several. Raises LoadFailed, build.BuildFailed."""
+    at = ["--broker", f"{address.host}:{address.port}", "--topic", topic]
+    with _start([str(build.go_program(program)), *command, *at], options) as process:
         return finish(process)
+
+
+def librdkafka(script: str, address: Address, topic: str, **options: object) -> dict[str, float]:
+    """A script of this folder that uses confluent-kafka. Raises LoadFailed."""
+    at = ["--broker", f"{address.host}:{address.port}", "--topic", topic]
+    with _start([sys.executable, str(HERE / script), *at], options) as process:
+        return finish(process)
+
+
+def _start(command: list[str], options: dict[str, object]) -> subprocess.Popen[str]:
+    for name, value in options.items():
+        command += [f"--{name.replace('_', '-')}", str(value)]
+    return subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 def finish(process: subprocess.Popen[str]) -> dict[str, float]:

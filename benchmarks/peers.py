@@ -13,7 +13,7 @@ from typing import Protocol
 import build
 import procstat
 from apache_kafka import BROKER_VERSION, ApacheKafka, KafkaUnavailable
-from brokers import Kbroker
+from brokers import QUICK_GROUPS, Kbroker
 
 KBROKER, AGAIN, RECORDS, SYNCED = "kbroker", "kbroker-again", "kbroker-records", "kbroker-synced"
 APACHE, KFAKE = "apache-kafka", "kfake"
@@ -22,7 +22,14 @@ STOP_S = 10.0
 
 # A deleted topic's files go at once instead of after a minute, so that a run needs little disk; 200 ms, because
 # with 0 the deleting task would run all the time.
-APACHE_SETTINGS = {"log.segment.delete.delay.ms": "200", "auto.create.topics.enable": "false"}
+# Internal topics have the defaults' number of partitions, not the few that do for a test.
+APACHE_SETTINGS: dict[str, object] = {
+    "log.segment.delete.delay.ms": "200",
+    "auto.create.topics.enable": "false",
+    "offsets.topic.num.partitions": "50",
+    "transaction.state.log.num.partitions": "50",
+    **QUICK_GROUPS,
+}
 
 
 class Peer(Protocol):
@@ -54,7 +61,7 @@ class Kind:
 
 
 def _kbroker(durability: str, validate: str, remark: str = "") -> Kind:
-    settings = {"kbroker.durability": durability, "kbroker.validate": validate}
+    settings: dict[str, object] = {"kbroker.durability": durability, "kbroker.validate": validate, **QUICK_GROUPS}
     shown = " ".join(f"--set {key}={value}" for key, value in settings.items())
     return Kind(
         f"kbroker ({durability}, validate={validate}{remark})",

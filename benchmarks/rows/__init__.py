@@ -2,7 +2,19 @@
 
 from figures import Row
 
-from rows import connections, fetch, latency, memory, partitions, produce, realclient, restart, small
+from rows import (
+    connections,
+    fetch,
+    groups,
+    latency,
+    memory,
+    partitions,
+    produce,
+    realclient,
+    restart,
+    small,
+    transactions,
+)
 
 ROWS: tuple[Row, ...] = (
     *produce.ROWS,
@@ -11,6 +23,8 @@ ROWS: tuple[Row, ...] = (
     *realclient.ROWS,
     *latency.ROWS,
     *partitions.ROWS,
+    *groups.ROWS,
+    *transactions.ROWS,
     *restart.ROWS,
     *connections.ROWS,
     *memory.ROWS,

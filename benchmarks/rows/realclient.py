@@ -12,8 +12,9 @@ SIZE = KIB
 def measure(bench: Bench, name: str) -> dict[str, float]:
     records = bench.form.records // (4 if bench.warming else 1)
     with bench.fresh_topic(name) as topic:
-        produced = kload.real_client("produce", bench.address(name), topic, records, SIZE)
-        consumed = kload.real_client("consume", bench.address(name), topic, records, SIZE)
+        load = {"address": bench.address(name), "topic": topic, "records": records, "size": SIZE}
+        produced = kload.franz_go("realclient", "produce", **load)
+        consumed = kload.franz_go("realclient", "consume", **load)
     return {
         "produced_mb_s": produced["bytes"] / produced["seconds"] / 1e6,
         "consumed_mb_s": consumed["bytes"] / consumed["seconds"] / 1e6,
