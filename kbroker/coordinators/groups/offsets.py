@@ -173,7 +173,8 @@ class Offsets:
         """Tombstones for what belongs to no topic of the present image; for when the state was loaded.
 
         A topic may have been deleted before the tombstones for it were written. What is committed for a topic that is
-        new cannot be meant: whoever leads this partition has seen the metadata up to then.
+        new cannot be meant: whoever leads this partition has seen the metadata up to then. A commit without an id
+        is taken to be of the topic that has the name now.
         """
         ids = self.context.image.topic_ids
 
