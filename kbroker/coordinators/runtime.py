@@ -139,6 +139,9 @@ class Shell(Generic[M]):
             step = operation(self.machine, request, self._coordinator.now())
         except Refusal as refusal:
             return request.refused(refusal.code, refusal.message)
+        except Exception as error:  # noqa: BLE001  # the machine's own fault: who knows what it has changed
+            self._fail(error)
+            return request.refused(ErrorCode.UNKNOWN_SERVER_ERROR, None)
         self._open[request] = None
         if step.response is not None:
             step.replies.append(Reply(request, step.response))
@@ -147,8 +150,14 @@ class Shell(Generic[M]):
 
     def take_news(self, news: Callable[[M], Step]) -> None:
         """Something happened that the machine must know of; while it is loaded it will hear of it by itself."""
-        if self.loaded:
-            self.carry_out(news(self.machine))
+        if not self.loaded:
+            return
+        try:
+            step = news(self.machine)
+        except Exception as error:  # noqa: BLE001  # as in `_perform`
+            self._fail(error)
+        else:
+            self.carry_out(step)
 
     def carry_out(self, step: Step) -> None:
         """Write what a step says, then deliver its answers when everything that is written is committed."""
@@ -223,8 +232,8 @@ class Shell(Generic[M]):
 
     def tick(self, now: Now) -> None:
         deadline = self.machine.deadline
-        if self.loaded and deadline is not None and deadline <= now.s:
-            self.carry_out(self.machine.tick(now))
+        if deadline is not None and deadline <= now.s:
+            self.take_news(lambda machine: machine.tick(now))
 
     # -- the beginning and the end ---------------------------------------------------------------------------------
 
@@ -232,14 +241,15 @@ class Shell(Generic[M]):
         """Replay the partition, then serve who came too early."""
         try:
             await replay(self.machine, self.partition.log, env)
-        except (StorageError, OSError):
+            if self.gone:
+                return
+            step = self.machine.loaded(self._coordinator.now())
+        except Exception:  # the boundary of one partition: it has no coordinator, the broker lives
             log.exception("%s can not be read: what it coordinates has no coordinator", self.partition)
             self.resign()
             return
-        if self.gone:
-            return
         self.loaded = True
-        self.carry_out(self.machine.loaded(self._coordinator.now()))
+        self.carry_out(step)
         early, self._early = self._early, []
         for operation, request in early:
             if request.dropped:
@@ -253,8 +263,9 @@ class Shell(Generic[M]):
                 request.succeed(answer)
 
     def _fail(self, error: Exception) -> None:
-        """What the machine decided could not be written: its state is no longer the partition's."""
-        log.error("%s could not be written: %s; it is loaded anew", self.partition, error)
+        """What the machine decided could not be written, or it broke: its state is no longer the partition's."""
+        foreseen = isinstance(error, (StorageError, OSError))
+        log.error("%s is loaded anew: %s", self.partition, error, exc_info=None if foreseen else error)
         self._refuse_all()
         self.loaded = False
         self.machine = self._coordinator.new_machine(self.partition)

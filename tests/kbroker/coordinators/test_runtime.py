@@ -56,6 +56,11 @@ class Texts:
         )
         return Step(response=answer(len(self.texts)), records=[record])
 
+    def break_down(self) -> Step:
+        """As no machine should."""
+        self.texts["broken"] = ""
+        raise KeyError("broken")
+
     def count(self) -> Step:
         return Step(response=answer(len(self.texts)))
 
@@ -311,3 +316,39 @@ async def test_what_no_record_can_hold_fails_alone(autojump_clock: trio.testing.
         await outcome(texts.put("kept"))
         assert await outcome(texts.put("a", "x" * 40_000)) == ErrorCode.NOT_COORDINATOR
         assert await outcome(texts.count("a")) == 1
+
+
+async def test_a_machine_that_breaks_is_made_anew_and_only_its_request_fails(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with coordinating() as (_, texts):
+        await outcome(texts.put("kept"))
+        broken = texts.perform("a", lambda machine, _, __: machine.break_down(), refused)
+        assert await outcome(broken) == ErrorCode.UNKNOWN_SERVER_ERROR
+        assert await outcome(texts.count("a")) == 1, "what the machine had changed when it broke is not kept"
+        [shell] = texts.shells.values()
+        shell.take_news(lambda machine: machine.break_down())
+        assert await outcome(texts.count("a")) == 1
+
+
+async def test_a_partition_that_nobody_can_read_has_no_coordinator(autojump_clock: trio.testing.MockClock) -> None:
+    class Unreadable(Texts):
+        def replay(self, key: bytes | memoryview, value: bytes | memoryview | None, producer_id: int) -> None:
+            raise AssertionError("twice")
+
+    class UnreadableCoordinator(TextCoordinator):
+        def new_machine(self, partition: Partition) -> Texts:
+            return Unreadable()
+
+    async with coordinating() as (node, texts):
+        await outcome(texts.put("a"))
+        broker = node.broker
+        other = UnreadableCoordinator(
+            Env.in_memory(), broker.replicas, broker.controller, consumer_offsets(broker.config)
+        )
+        other.publish(broker.image, everything(node))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(other.run)
+            assert await other.machines() == []
+            assert await outcome(other.count("a")) == ErrorCode.NOT_COORDINATOR
+            nursery.cancel_scope.cancel()
