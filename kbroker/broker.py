@@ -71,7 +71,7 @@ class Broker:
         self.addresses: list[str] = []
         self.rounds = SyncRounds(env)
         self.replicas = Replicas(env, config, folder, self.rounds)
-        self.readiness = Readiness()
+        self.readiness = Readiness(env.wait_readable)
         self.connections = Connections(self)
         sessions = SessionCache(
             config.int("max.incremental.fetch.session.cache.slots"),

@@ -26,6 +26,7 @@ if sys.platform != "win32":
 
 T = TypeVar("T")
 RunBlocking = Callable[[Callable[[], T]], Awaitable[T]]
+WaitReadable = Callable[[socket.socket], Awaitable[None]]
 
 SYNC_THREADS = 16  # 200 dirty files: 26 ms one after the other, 11 ms in 16 threads
 
@@ -97,11 +98,15 @@ def thread_runner(threads: int = SYNC_THREADS) -> RunBlocking[T]:
 
 @dataclass(frozen=True, slots=True)
 class Env:
+    """`bind` makes listening sockets; they and what they accept are waited for by `wait_readable`. A network of another
+    kind gives both, and its sockets take whatever is sent."""
+
     files: Files
     run_blocking: RunBlocking  # type: ignore[type-arg]  # generic in each call, which an attribute can not say
     now_ms: Callable[[], int] = wall_clock_ms
     rng: random.Random = field(default_factory=random.SystemRandom)
     bind: Callable[[str, int], list[socket.socket]] = bind
+    wait_readable: WaitReadable = trio.lowlevel.wait_readable
     volume: Callable[[str], tuple[int, int]] = unknown_volume
 
     @classmethod

@@ -10,7 +10,6 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 import trio
-from trio.lowlevel import wait_readable
 
 from .connection import Connection
 from .receiving import ReceiveBudget
@@ -77,6 +76,7 @@ class Connections:
         Out of descriptors, accepting pauses and the clients that are there go on being served. At `max.connections`
         it pauses too, as Kafka's acceptor does: the kernel's backlog holds the rest.
         """
+        wait_readable = self._broker.env.wait_readable
         while True:
             await wait_readable(listening)
             if len(self._open) >= self._limit:

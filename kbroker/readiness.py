@@ -19,16 +19,18 @@ import trio
 from outcome import Error
 from trio.lowlevel import Abort, Task, current_task, reschedule, wait_readable, wait_task_rescheduled
 
+from .env import WaitReadable
+
 EVENTS = 256  # told in one turn; the rest comes in the next
 
 
 class Readable:
-    """One socket's readiness, by Trio's own means."""
+    """One socket's readiness, by Trio's own means or those of the network it belongs to."""
 
-    __slots__ = ("_sock",)
+    __slots__ = ("_sock", "_wait_readable")
 
-    def __init__(self, sock: socket.socket) -> None:
-        self._sock = sock
+    def __init__(self, sock: socket.socket, wait: WaitReadable = wait_readable) -> None:
+        self._sock, self._wait_readable = sock, wait
 
     async def wait(self, serve: Callable[[], bool] | None = None) -> None:
         """Until there may be something to read. Raises ClosedResourceError when the socket is closed meanwhile.
@@ -36,7 +38,7 @@ class Readable:
         serve   may be called at news instead of ending the wait: True when nothing is left to do but to wait on
         """
         del serve
-        await wait_readable(self._sock)
+        await self._wait_readable(self._sock)
 
     def close(self) -> None:
         """Before the socket is closed."""
@@ -91,15 +93,17 @@ class Registered(Readable):
 class Readiness:
     """The epoll of one broker; `run` is its one task."""
 
-    def __init__(self, *, native: bool = True) -> None:
-        """`native` False forces Trio's way."""
-        self._epoll = select.epoll() if native and hasattr(select, "epoll") else None
+    def __init__(self, wait: WaitReadable = wait_readable, *, native: bool = True) -> None:
+        """`native` False forces Trio's way; sockets that are waited for by another `wait` are in no epoll."""
+        native = native and wait is wait_readable and hasattr(select, "epoll")
+        self._epoll = select.epoll() if native else None
+        self._wait = wait
         self._registered: dict[int, Registered] = {}
         self._soon: list[Callable[[], object]] | None = None  # while news are told
 
     def of(self, sock: socket.socket) -> Readable:
         if self._epoll is None:
-            return Readable(sock)
+            return Readable(sock, self._wait)
         registered = self._registered[sock.fileno()] = Registered(sock, self)
         self._epoll.register(sock.fileno(), select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET)
         return registered
