@@ -263,7 +263,7 @@ class Story:
         request = JoinGroupRequest(
             group_id=options.get("group", "g"),
             session_timeout_ms=round(float(options.get("session", "10")) * 1000),
-            rebalance_timeout_ms=round(float(options.get("rebalance", "60")) * 1000),
+            rebalance_timeout_ms=round(float(options.get("rebalance", "60")) * 1000) or -1,
             member_id=options.get("as", member.id),
             group_instance_id=member.instance,
             protocol_type=options.get("type", "consumer"),

@@ -55,12 +55,8 @@ class ClassicMembers:
         if version >= MEMBER_ID_REQUIRED and not request.member_id and instance_id is None:
             return Step(not_joined(ErrorCode.MEMBER_ID_REQUIRED, member_id, version))
         subscribed = _read(request)
-        if instance_id is None:
-            known = group.members.get(member_id)
-        elif request.member_id:
-            known = static_member(group, instance_id, member_id)
-        else:
-            known = group.static_member(instance_id)
+        known = _known_member(group, request, member_id)
+        rebalance_ms = request.rebalance_timeout_ms if version else request.session_timeout_ms
         step, change = Step(), Change(group)
         downgrades = (
             known is not None
@@ -71,7 +67,8 @@ class ClassicMembers:
         if known is not None and known.id != member_id:
             known = self._groups.replace(change, known, member_id)
         old = Subscription() if known is None else known.subscription
-        changed = self._groups.subscribe(change, member_id, _subscription(request, subscribed, client, old), now)
+        subscription = _subscription(request, subscribed, rebalance_ms, client, old)
+        changed = self._groups.subscribe(change, member_id, subscription, now)
         member = group.members[member_id]
         owned = _owned(subscribed, self._groups)
         if downgrades:
@@ -82,16 +79,8 @@ class ClassicMembers:
             self._groups.close(change, step)
             self._groups.cancel_timer(JOIN, group.id, member_id)
             self._groups.expect_heartbeat(group, member, now)
-            self._groups.set_timer(SYNC, group.id, member_id, now, request.rebalance_timeout_ms)
-        step.response = JoinGroupResponse(
-            error_code=ErrorCode.NONE,
-            generation_id=member.current.epoch,
-            protocol_type=CONSUMER_PROTOCOL,
-            protocol_name=request.protocols[0].name,
-            leader="",
-            member_id=member_id,
-            members=[],
-        )
+            self._groups.set_timer(SYNC, group.id, member_id, now, rebalance_ms)
+        step.response = _joined(member, request.protocols[0].name)
         return step
 
     def _downgrade(
@@ -172,6 +161,26 @@ class ClassicMembers:
         return step
 
 
+def _known_member(group: ConsumerGroup, request: JoinGroupRequest, member_id: str) -> Member | None:
+    """Who joins again, or the static member that is replaced; None for a new one. Raises Refusal."""
+    instance_id = request.group_instance_id
+    if instance_id is None:
+        return group.members.get(member_id)
+    return static_member(group, instance_id, member_id) if request.member_id else group.static_member(instance_id)
+
+
+def _joined(member: Member, protocol_name: str) -> JoinGroupResponse:
+    return JoinGroupResponse(
+        error_code=ErrorCode.NONE,
+        generation_id=member.current.epoch,
+        protocol_type=CONSUMER_PROTOCOL,
+        protocol_name=protocol_name,
+        leader="",
+        member_id=member.id,
+        members=[],
+    )
+
+
 def _read(request: JoinGroupRequest) -> ConsumerProtocolSubscription:
     """Of the protocol that it likes best: all of them tell the same. Raises Refusal."""
     try:
@@ -181,7 +190,11 @@ def _read(request: JoinGroupRequest) -> ConsumerProtocolSubscription:
 
 
 def _subscription(
-    request: JoinGroupRequest, subscribed: ConsumerProtocolSubscription, client: Client, old: Subscription
+    request: JoinGroupRequest,
+    subscribed: ConsumerProtocolSubscription,
+    rebalance_ms: int,
+    client: Client,
+    old: Subscription,
 ) -> Subscription:
     names = dict.fromkeys(each.name for each in request.protocols)
     metadata = {each.name: bytes(each.metadata) for each in reversed(request.protocols)}
@@ -191,9 +204,7 @@ def _subscription(
         client_id=client.id,
         client_host=client.host,
         topics=frozenset(subscribed.topics),
-        rebalance_timeout_ms=old.rebalance_timeout_ms
-        if request.rebalance_timeout_ms == -1
-        else request.rebalance_timeout_ms,
+        rebalance_timeout_ms=old.rebalance_timeout_ms if rebalance_ms == -1 else rebalance_ms,
         server_assignor=old.server_assignor,
         classic=ClassicPart(request.session_timeout_ms, tuple((name, metadata[name]) for name in names)),
     )
@@ -233,8 +244,6 @@ def _must_join(group: ConsumerGroup, member: Member) -> bool:
 def _leaving(group: ConsumerGroup, who: MemberIdentity) -> Member:
     """Raises Refusal. An administrator names a static member by its instance id alone."""
     if who.group_instance_id is None:
-        member = group.member(who.member_id)
-    else:
-        known = group.static_member(who.group_instance_id)
-        member = static_member(group, who.group_instance_id, who.member_id or (known.id if known else ""))
-    return member
+        return group.member(who.member_id)
+    known = group.static_member(who.group_instance_id)
+    return static_member(group, who.group_instance_id, who.member_id or (known.id if known else ""))

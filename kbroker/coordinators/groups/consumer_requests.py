@@ -6,6 +6,7 @@ Order of checks, codes and messages are Apache Kafka's.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NoReturn
 
 from kbroker_wire import ErrorCode
 from kbroker_wire.messages.consumer_group_heartbeat import (
@@ -218,5 +219,5 @@ def _check_text(text: str | None, what: str) -> None:
         _invalid(f"{what} can't be empty.")
 
 
-def _invalid(message: str) -> None:
+def _invalid(message: str) -> NoReturn:
     raise Refusal(ErrorCode.INVALID_REQUEST, message)

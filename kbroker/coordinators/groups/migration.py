@@ -7,6 +7,7 @@ other members stay as they are (`classic_members`). When the last such member is
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NoReturn
 
 from kbroker_wire import ErrorCode, ProtocolError
 from kbroker_wire.messages.consumer_protocol import (
@@ -142,7 +143,7 @@ class Migration:
         return classic
 
 
-def _not_upgraded(classic: ClassicGroup, why: str) -> None:
+def _not_upgraded(classic: ClassicGroup, why: str) -> NoReturn:
     message = f"Cannot upgrade classic group {classic.id} to consumer group because {why}"
     raise Refusal(ErrorCode.GROUP_ID_NOT_FOUND, message)
 
@@ -155,7 +156,6 @@ def _read(classic: ClassicGroup, member: ClassicMember, image: Image) -> tuple[S
         subscribed = decode_subscription(member.protocols[protocol])
     except ProtocolError:
         _not_upgraded(classic, MALFORMED)
-        raise  # not reached
     if assignment is not None and assignment.user_data:
         _not_upgraded(classic, CUSTOM_ASSIGNOR)
     subscription = Subscription(

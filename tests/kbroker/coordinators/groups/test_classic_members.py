@@ -141,6 +141,13 @@ def test_a_classic_member_that_does_all_in_time_stays() -> None:
     assert story("18 heartbeat c") == ["c: ok"]
 
 
+def test_a_join_of_version_0_has_its_session_for_everything() -> None:
+    story = mixed()
+    assert story("4 classic-join d v=0 session=8 rebalance=0") == ["d: generation 3 range as #2"]
+    assert story("5 sync d") == ["d: assigned nothing"]
+    assert story("6 beat x") == ["x: epoch 2, t:2"]
+
+
 def test_leave_group_removes_members_of_either_protocol() -> None:
     story = mixed()
     story("4 join y")
