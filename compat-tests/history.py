@@ -83,7 +83,7 @@ def check(
             *_acknowledgements(sent, held),
             *_copies_and_order(held, idempotent),
             *_phantoms(sent, held, polled),
-            *_polls(held, polled),
+            *check_polls(held, polled),
         ):
             found.append(Anomaly(name, partition, about))
     return found
@@ -138,7 +138,8 @@ def _phantoms(sent: Sequence[Write], held: Sequence[Seen], polled: Sequence[Seen
                 yield "phantom", f"{seen.number} of {seen.producer} at {seen.offset} in {where}"
 
 
-def _polls(held: Sequence[Seen], polled: Sequence[Seen]) -> Found:
+def check_polls(held: Sequence[Seen], polled: Sequence[Seen]) -> Found:
+    """Names and words of what is wrong with the polls of a consumer, given what its partition holds in the end."""
     at = {seen.offset: seen for seen in held}
     previous: int | None = None
     for seen in polled:

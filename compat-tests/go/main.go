@@ -5,6 +5,7 @@
 //	program BOOTSTRAP offsets TOPIC                  prints the first offset of partition 0 and the end
 //	program BOOTSTRAP admin TOPIC                    creates, describes, grows and deletes the topic
 //	program BOOTSTRAP STEP PREFIX COUNT              a step of steps.go
+//	program BOOTSTRAP writer ID FIRST_NUMBER ...     the endless writer of writer.go
 //
 // A record is a line: timestamp, key, value, headers, with tabs between; base64, "-" for null, headers as name:value with
 // commas between.
@@ -52,6 +53,8 @@ func main() {
 		err = offsets(ctx, bootstrap, topic)
 	case "admin":
 		err = admin(ctx, bootstrap, topic)
+	case "writer":
+		err = writeTransactions(bootstrap, topic, os.Args[4], os.Args[5], os.Args[6:])
 	default:
 		step, known := steps[command]
 		if !known {
