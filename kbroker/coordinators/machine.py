@@ -19,6 +19,14 @@ if TYPE_CHECKING:
     from kbroker_storage import VerificationToken
 
 
+LONGEST_TEXT_BYTES = (1 << 15) - 1  # what a record's string holds; newer requests can bring longer ones
+
+
+def fits_record(text: str) -> bool:
+    """Whether a record can hold `text`, which a client chose."""
+    return len(text) * 3 <= LONGEST_TEXT_BYTES or len(text.encode()) <= LONGEST_TEXT_BYTES
+
+
 class Now(NamedTuple):
     """The time, twice: deadlines are monotonic, and what is written down is not.
 

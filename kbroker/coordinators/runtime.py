@@ -29,7 +29,7 @@ from ..batches import KAFKA_BATCHES
 from ..call import Parked
 from ..errors import Refusal, code_of
 from .loading import replay
-from .machine import Machine, Now, Reply, Step
+from .machine import Machine, Now, Reply, Step, fits_record
 from .topics import InternalTopic, ensure
 
 if TYPE_CHECKING:
@@ -61,8 +61,10 @@ class Request(Parked):
         self.dropped = False
 
     def succeed(self, response: Message) -> None:
-        self.response = response
-        self.resolve()
+        """The first answer counts."""
+        if self.response is None:
+            self.response = response
+            self.resolve()
 
     def fail(self, code: ErrorCode, message: str | None = None) -> None:
         self.succeed(self.refused(code, message))
@@ -205,10 +207,11 @@ class Shell(Generic[M]):
         self._coordinator.committed(self, step)
 
     def _tickets(self, step: Step) -> Iterator[Request]:
-        """Who gets the step's answers; they are no longer owed one. KeyError for who was answered before."""
-        for ticket, _ in step.replies:
+        """Who gets the step's answers; they are no longer owed one."""
+        for ticket, response in step.replies:
             assert isinstance(ticket, Request)
-            del self._open[ticket]
+            if self._open.pop(ticket, ticket) is ticket:
+                log.error("%s has a second answer to a request: %s", self.partition, response)
             yield ticket
 
     def progressed(self, partition: Partition) -> None:
@@ -286,7 +289,12 @@ class Shell(Generic[M]):
 
 
 class Coordinator(Generic[M]):
-    """All machines of one kind on this broker; `run` is its task."""
+    """All machines of one kind on this broker; `run` is its task.
+
+    bad_key   what a key is refused with that no record can hold
+    """
+
+    bad_key = ErrorCode.INVALID_REQUEST
 
     def __init__(
         self, env: Env, replicas: Replicas, controller: Controller, topic: InternalTopic, codec: int = Codec.NONE
@@ -343,6 +351,8 @@ class Coordinator(Generic[M]):
 
     def perform(self, key: str, operation: Operation[M], refused: Refused) -> Message | Request:
         """Ask the machine that has `key`. Refusals, also that this broker is not the coordinator, go to `refused`."""
+        if not fits_record(key):
+            return refused(self.bad_key, None)
         shell = self.shell(key)
         if shell is None:
             return refused(ErrorCode.NOT_COORDINATOR, None)

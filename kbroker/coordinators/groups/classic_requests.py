@@ -16,7 +16,7 @@ from kbroker_wire.messages.sync_group import SyncGroupRequest
 from kbroker_wire.schema import Message, uuid_from_text
 
 from ...errors import Refusal
-from ..machine import Client, Now, Step
+from ..machine import Client, Now, Step, fits_record
 from .classic import ClassicGroup, State
 from .classic_answers import (
     assigned,
@@ -82,6 +82,9 @@ class ClassicRequests:
         settings = self._settings
         if not settings.min_session_timeout_ms <= request.session_timeout_ms <= settings.max_session_timeout_ms:
             raise Refusal(ErrorCode.INVALID_SESSION_TIMEOUT)
+        names = [request.group_instance_id or "", request.protocol_type, *(each.name for each in request.protocols)]
+        if not all(map(fits_record, names)):
+            raise Refusal(ErrorCode.INVALID_REQUEST)
 
     def join(self, request: JoinGroupRequest, client: Client, version: int, ticket: object, now: Now) -> Step:
         """`check_join` was passed, and the group is classic, or empty, or not there."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kbroker_wire import ErrorCode
 from kbroker_wire.compression import Codec
 from kbroker_wire.schema import uuid_to_text
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 class GroupCoordinator(Coordinator[GroupShard]):
     """Groups and their offsets, a shard for each partition of `__consumer_offsets`."""
+
+    bad_key = ErrorCode.INVALID_GROUP_ID
 
     def __init__(self, env: Env, config: BrokerConfig, replicas: Replicas, controller: Controller) -> None:
         codec = Codec(config.int("offsets.topic.compression.codec"))

@@ -211,6 +211,8 @@ async def test_refusals_and_keys_without_coordinator_are_answered_at_once(
         answered = texts.put("")
         assert isinstance(answered, HeartbeatResponse)
         assert answered.error_code == ErrorCode.INVALID_REQUEST
+        assert await outcome(texts.put("ü" * 16_383)) == 1
+        assert await outcome(texts.put("ü" * 16_384)) == ErrorCode.INVALID_REQUEST
         other = coordinator(node, Env.in_memory())
         assert await outcome(other.put("a")) == ErrorCode.NOT_COORDINATOR
 
