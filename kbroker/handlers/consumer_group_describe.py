@@ -13,6 +13,7 @@ from kbroker_wire.messages.consumer_group_describe import (
 )
 from kbroker_wire.schema import Message
 
+from ..errors import Refusal
 from .describe_groups import ALL_GROUP_OPERATIONS
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ async def handle(request: ConsumerGroupDescribeRequest, call: Call, broker: Brok
 
 def _describe(group_id: str, shard: GroupShard, ticket: object, now: Now) -> Step:
     del ticket, now
+    if not group_id:
+        raise Refusal(ErrorCode.INVALID_GROUP_ID)
     return shard.consumer_describe(group_id)
 
 

@@ -93,6 +93,13 @@ async def test_groups_are_described_in_the_order_of_the_request(autojump_clock):
         assert [(row.group_id, row.group_type) for row in listed.groups] == [("g", "consumer")]
 
 
+async def test_no_group_has_an_empty_id(autojump_clock):
+    async with coordinating() as (_, client):
+        asked = ConsumerGroupDescribeRequest(group_ids=[""], include_authorized_operations=False)
+        (nameless,) = (await client.ask(asked)).groups
+        assert (nameless.error_code, nameless.error_message) == (ErrorCode.INVALID_GROUP_ID, None)
+
+
 async def test_a_group_goes_on_after_the_broker_was_restarted(autojump_clock, tmp_path):
     folder, env = {"log.dirs": str(tmp_path)}, disk_env()
     async with coordinating(folder, env) as (_, client):
