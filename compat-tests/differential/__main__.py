@@ -11,6 +11,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, ExitStack
+from typing import TypeAlias
 
 from brokers import Broker, any_broker, own_broker
 from raw_kafka.calls import READY_WITHIN_S
@@ -21,9 +22,14 @@ from .admin import admin_cases
 from .cases import Case, Fields, World, all_cases, build_world
 from .compare import Difference, differences, flat
 from .expected import reason_for
+from .stories import all_stories, before
+from .story import Story, told, unlike
 
 NOT_YET = (14, 15)  # COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE: asked again until it is ready
+# Both brokers decide when they are asked, and not some time later.
+AT_ONCE = {"group.initial.rebalance.delay.ms": 0, "group.consumer.assignment.interval.ms": 0}
 Answer = Mapping[str, object]
+Told: TypeAlias = tuple[int, list[Difference]]
 
 
 class Asker:
@@ -66,6 +72,16 @@ def compare(left: Asker, right: Asker, cases: Iterable[Case]) -> list[Difference
     return found
 
 
+def compare_stories(left: tuple[Broker, World], right: tuple[Broker, World], stories: Iterable[Story]) -> Told:
+    """How many requests each broker was asked, and what was different."""
+    asked, found = 0, []
+    for story in (before, *stories):
+        one, two = (told(story, broker, world) for broker, world in (left, right))
+        asked += len(one)
+        found += unlike(story.__name__, one, two)
+    return asked, found
+
+
 def report(found: Iterable[Difference], left: str, right: str) -> None:
     """Same path and values in several cases and versions make one paragraph."""
     same: dict[tuple[str, str, str, str], dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
@@ -89,25 +105,45 @@ def main() -> int:
     parser.add_argument("--left", default="apache", help="apache (default), kbroker or HOST:PORT")
     parser.add_argument("--right", default="kbroker", help="kbroker (default), apache or HOST:PORT")
     parser.add_argument("--only", action="append", metavar="API", help="only cases of this API; may be repeated")
+    parser.add_argument(
+        "--story",
+        action="append",
+        metavar="NAME",
+        help="only this story, or the stories of this module; may be repeated",
+    )
     parser.add_argument("--all", action="store_true", help="print the differences that are meant as well")
     arguments = parser.parse_args()
-    cases = [case for case in admin_cases() + all_cases() if not arguments.only or case.api in arguments.only]
+    chosen = arguments.only or arguments.story
+    cases = [case for case in admin_cases() + all_cases() if not chosen or case.api in (arguments.only or ())]
+    stories = [story for story in all_stories() if not chosen or _names(story) & set(arguments.story or ())]
     with ExitStack() as stack:
+        brokers = [stack.enter_context(start(target)) for target in (arguments.left, arguments.right)]
         askers = []
-        for target in (arguments.left, arguments.right):
-            askers.append(Asker(stack.enter_context(start(target))))
+        for broker in brokers:
+            askers.append(Asker(broker))
             stack.callback(askers[-1].close)
         found = compare(askers[0], askers[1], cases)
+        sides = [(broker, asker.world) for broker, asker in zip(brokers, askers, strict=True)]
+        steps, differences = compare_stories(sides[0], sides[1], stories)
+        found += differences
     meant = [each for each in found if reason_for(each)]
     shown = found if arguments.all else [each for each in found if not reason_for(each)]
     report(shown, arguments.left, arguments.right)
-    asked = sum(len(case.versions) for case in cases)
+    asked = sum(len(case.versions) for case in cases) + steps
     print(f"{asked} requests, {len(found) - len(meant)} differences, {len(meant)} more that are meant")
     return 1 if len(found) > len(meant) else 0
 
 
+def _names(story: Story) -> set[str]:
+    return {story.__name__, story.__module__.rpartition(".")[2]}
+
+
 def start(target: str) -> AbstractContextManager[Broker]:
-    return own_broker("kbroker", {"kbroker.validate": "records"}) if target == "kbroker" else any_broker(target)
+    """A fresh broker in which groups rebalance at once; kbroker checks every record, as Kafka does."""
+    if target not in ("apache", "kbroker"):
+        return any_broker(target)
+    checks = {"kbroker.validate": "records"} if target == "kbroker" else {}
+    return own_broker(target, {**AT_ONCE, **checks})
 
 
 if __name__ == "__main__":

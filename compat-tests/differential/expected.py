@@ -29,6 +29,7 @@ def _expect(api: str, path: str, reason: str, title: str = "") -> Expected:
     return Expected(api, re.compile(path), reason, title)
 
 
+_NAMELESS = "odd_joins: second step, a protocol without a name"
 _SETUP = "controller|process|inter.broker|listener|advertised|group.initial|offsets|share.coordinator|transaction.state"
 EXPECTED = (
     _expect("ApiVersions", r"api_keys", "not every API is served"),
@@ -52,6 +53,19 @@ EXPECTED = (
         r"error_code",
         "with records checked, one whose offset is not its place in the batch is refused: readers would skip others",
         "record at the wrong offset",
+    ),
+    _expect("JoinGroup", "protocol_name", "an empty name is one that the members chose; Kafka says null", _NAMELESS),
+    _expect(
+        "ConsumerGroupHeartbeat",
+        r"assignment|member_epoch",
+        "a regular expression is looked up at once, in Kafka in the background: members get what matches later",
+        "with_regex: by expression",
+    ),
+    _expect(
+        "ConsumerGroupHeartbeat",
+        r"member_epoch",
+        "a regular expression is looked up at once, in Kafka in the background: members get what matches later",
+        "with_regex: nothing matches",
     ),
     _expect(
         "FindCoordinator",

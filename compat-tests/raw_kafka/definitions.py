@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from . import newer
+
 ALL_VERSIONS = range(32768)
 
 
@@ -91,15 +93,6 @@ def _field(spec: dict[str, object], shared: dict[str, list[dict[str, object]]]) 
     )
 
 
-# The installed definitions stop at ApiVersions 4; version 5 (KIP-1242) adds what the client expects to meet.
-_NEWER: dict[str, list[dict[str, object]]] = {
-    "ApiVersionsRequest": [
-        {"name": "ClusterId", "type": "string", "versions": "5+", "nullableVersions": "5+", "default": "null"},
-        {"name": "NodeId", "type": "int32", "versions": "5+", "default": "-1"},
-    ],
-}
-
-
 @cache
 def _folder() -> Path:
     """Where kafka-python keeps the definitions; found without importing it, which is slow and warns."""
@@ -109,13 +102,20 @@ def _folder() -> Path:
     return Path(package.origin).parent / "protocol" / "schemas" / "resources"
 
 
+def _text(message: str) -> str:
+    """The definition as JSON."""
+    if message in newer.MESSAGES:
+        return json.dumps(newer.MESSAGES[message])
+    text = (_folder() / f"{message}.json").read_text()
+    return re.sub(r"(?m)^\s*//.*$", "", text)
+
+
 @cache
 def definition(message: str) -> Definition:
     """The table of one message, for example `definition("FetchRequest")`. Raises FileNotFoundError if unknown."""
-    text = (_folder() / f"{message}.json").read_text()
-    spec = json.loads(re.sub(r"(?m)^\s*//.*$", "", text))
+    spec = json.loads(_text(message))
     shared = {each["name"]: each["fields"] for each in spec.get("commonStructs", [])}
-    fields = [*spec["fields"], *_NEWER.get(message, [])]
+    fields = [*spec["fields"], *newer.FIELDS.get(message, [])]
     return Definition(
         name=message,
         api_key=spec["apiKey"],

@@ -1,0 +1,15 @@
+"""All stories, in the order in which they are told."""
+
+from . import classic_groups, consumer_groups, group_admin, group_offsets
+from .story import Story, Teller
+
+
+def before(teller: Teller) -> None:
+    """There are coordinators: Apache Kafka creates their topics a while after the first question for each."""
+    for kind, title in ((0, "of a group"), (1, "of a transaction")):
+        teller.ask("FindCoordinator", 6, title, key_type=kind, coordinator_keys=["x"])
+
+
+def all_stories() -> list[Story]:
+    modules = (group_admin, classic_groups, group_offsets, consumer_groups)  # what lists all groups comes first
+    return [story for module in modules for story in module.stories()]
