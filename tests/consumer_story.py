@@ -97,6 +97,7 @@ class Story:
         self.lines: list[str] = []
         self._ids = 0
         self._waiting: dict[object, str] = {}
+        self._topic_ids: dict[str, bytes] = {}  # of all that there ever were: clients do not forget
         for each in topics.split():
             self._topic([each], {})
         self.shard = self._new_shard()
@@ -331,6 +332,7 @@ class Story:
     def _topic(self, names: list[str], options: dict[str, str]) -> None:
         name, _, partitions = names[0].partition(":")
         topic_id = self.image.topic_ids.get(name) or f"{options.get('id', name):_>16}".encode()
+        self._topic_ids[name] = topic_id
         topic = TopicImage(name, topic_id, (PARTITION,) * int(partitions))
         topics, ids = {**self.image.topics, topic_id: topic}, {**self.image.topic_ids, name: topic_id}
         self._new_image(replace(self.image, topics=topics, topic_ids=ids), Delta(topics={topic_id}))
@@ -397,12 +399,12 @@ class Story:
 
     def _rows(self, owned: Owned) -> list[TopicPartitions]:
         return [
-            TopicPartitions(topic_id=self.image.topic_ids.get(each, b"?" * 16), partitions=sorted(owned[each]))
+            TopicPartitions(topic_id=self._topic_ids.get(each, b"?" * 16), partitions=sorted(owned[each]))
             for each in owned
         ]
 
     def _by_name(self, rows: Iterable[TopicPartitions]) -> Owned:
-        names = {topic.id: topic.name for topic in self.image.topics.values()}
+        names = {topic_id: name for name, topic_id in self._topic_ids.items()}
         return {names.get(row.topic_id, "?"): frozenset(row.partitions) for row in rows}
 
     def _ask(self, name: str, ask: object, ticket: object = None) -> Message | None:

@@ -404,7 +404,8 @@ def test_a_topic_that_is_gone_is_taken_away() -> None:
     story = Story("t:1 u:2")
     story("0 join a topics=t,u")
     story("1 drop u")
-    assert story("2 beat a owns=t:0;u:0-1") == ["a: epoch 3, t:0"]
+    assert story("2 beat a owns=t:0;u:0-1") == ["a: epoch 2, t:0"]
+    assert story("3 beat a") == ["a: epoch 3"]
 
 
 def test_a_topic_that_was_made_anew_is_another_one() -> None:
