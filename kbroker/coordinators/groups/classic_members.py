@@ -144,14 +144,16 @@ class ClassicMembers:
     # -- LeaveGroup ------------------------------------------------------------------------------------------------
 
     def leave(self, group: ConsumerGroup, members: Sequence[MemberIdentity], now: Now) -> Step:
+        """A classic member that is named by its instance alone is told by its id; one of the new protocol is not."""
         leaving: dict[str, Member] = {}
         rows: list[MemberResponse] = []
         for each in members:
             member_id, code = each.member_id, ErrorCode.NONE
             try:
                 member = _leaving(group, each)
-                member_id = member.id
-                leaving[member_id] = member
+                leaving[member.id] = member
+                if member.is_classic:
+                    member_id = member.id
             except Refusal as refusal:
                 code = refusal.code
             rows.append(MemberResponse(member_id=member_id, group_instance_id=each.group_instance_id, error_code=code))

@@ -164,6 +164,13 @@ def test_an_administrator_removes_a_static_member_by_its_instance() -> None:
     assert len(story.group().members) == 2
 
 
+def test_a_static_member_of_the_new_protocol_is_removed_without_telling_its_id() -> None:
+    story = mixed()
+    story("4 join y instance=i")
+    assert story("5 classic-leave instance=i") == [": i NONE"]
+    assert len(story.group().members) == 2
+
+
 def test_a_static_classic_member_that_comes_back_keeps_what_it_had() -> None:
     story = mixed()
     story("4 classic-join d instance=i")
