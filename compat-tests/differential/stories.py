@@ -1,6 +1,6 @@
 """All stories, in the order in which they are told."""
 
-from . import classic_groups, consumer_groups, group_admin, group_offsets
+from . import classic_groups, consumer_groups, group_admin, group_offsets, migration
 from .story import Story, Teller
 
 
@@ -11,5 +11,11 @@ def before(teller: Teller) -> None:
 
 
 def all_stories() -> list[Story]:
-    modules = (group_admin, classic_groups, group_offsets, consumer_groups)  # what lists all groups comes first
+    modules = (
+        group_admin,
+        classic_groups,
+        group_offsets,
+        consumer_groups,
+        migration,
+    )  # what lists all groups comes first
     return [story for module in modules for story in module.stories()]
