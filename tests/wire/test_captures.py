@@ -25,6 +25,7 @@ RECORDED = Path(__file__).parents[1] / "data" / "captures" / "frames.jsonl.xz"
 NOT_RECORDED = {  # no client used them in its session
     "AlterConfigs",
     "AlterPartitionReassignments",
+    "AlterReplicaLogDirs",
     "CreateAcls",
     "DeleteAcls",
     "DescribeUserScramCredentials",
