@@ -25,12 +25,14 @@ from broker_in_memory import (
     values,
 )
 from kbroker.batches import KAFKA_BATCHES
+from kbroker.connection import MOST_ELEMENTS
 from kbroker.env import Env
 from kbroker.transport import PORTABLE
 from kbroker_storage.platform_calls import portable
 from kbroker_wire import ErrorCode
 from kbroker_wire.messages.api_versions import ApiVersionsRequest, ApiVersionsResponse
 from kbroker_wire.messages.metadata import MetadataRequest, MetadataResponse
+from kbroker_wire.messages.produce import ProducePartition, ProduceRequest, ProduceTopic
 
 VERSIONS = ApiVersionsRequest(client_software_name="test", client_software_version="1")
 
@@ -105,6 +107,21 @@ async def test_an_impossible_size_closes_the_connection_without_a_traceback(node
 async def test_what_is_no_request_closes_the_connection_without_an_answer(node, frame, caplog):
     client, other = node.connect(), node.connect()
     await client.stream.send_all(frame)
+    assert await client.is_closed()
+    assert (await other.ask(VERSIONS, 3)).error_code == ErrorCode.NONE
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def partitions(count):
+    """A Produce frame of that many partitions without records."""
+    data = [ProducePartition(index=0, records=None)] * count
+    return ProduceRequest(acks=1, timeout_ms=1000, topic_data=[ProduceTopic(name="t", partition_data=data)])
+
+
+async def test_a_request_of_too_many_elements_closes_the_connection(node, caplog):
+    client, other = node.connect(), node.connect()
+    assert (await client.ask(partitions(2000), 9)).responses
+    await client.stream.send_all(client.frame(partitions(MOST_ELEMENTS + 1000), 9))
     assert await client.is_closed()
     assert (await other.ask(VERSIONS, 3)).error_code == ErrorCode.NONE
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]

@@ -11,6 +11,7 @@ from kbroker_wire.messages.delete_topics import DeleteTopicsRequest
 from kbroker_wire.messages.fetch import FetchableTopicResponse, FetchRequest, FetchResponse, PartitionData
 from kbroker_wire.messages.metadata import MetadataRequest
 from kbroker_wire.messages.produce import ProducePartition, ProduceRequest, ProduceTopic
+from kbroker_wire.primitives import NO_LIMIT, read_message
 from kbroker_wire.schema import (
     DEFAULTS,
     ZERO_UUID,
@@ -218,13 +219,13 @@ def test_a_tagged_field_must_fill_its_size() -> None:
         Everything.decode(FLEXIBLE[:-1] + bytes.fromhex("01 03 01 0500"), 1)
 
 
-def peak_of_refusing(table: type[Message], version: int, data: bytes) -> int:
+def peak_of_refusing(table: type[Message], version: int, data: bytes, most_elements: int = NO_LIMIT) -> int:
     view = memoryview(data)
     with pytest.raises(ProtocolError):  # compiled now, not while memory is measured
-        table.decode(view, version)
+        table.decode(view, version, 0, most_elements)
     tracemalloc.start()
     try:
-        table.decode(view, version)
+        table.decode(view, version, 0, most_elements)
     except ProtocolError:
         return tracemalloc.get_traced_memory()[1]
     finally:
@@ -253,3 +254,44 @@ def test_memory_follows_the_bytes_that_came_not_those_that_were_announced(
 ) -> None:
     data = bytes.fromhex(head) + b"\xfe" * size
     assert peak_of_refusing(table, version, data) <= 4 * len(data) + 64 * 1024
+
+
+ELEMENTS = [
+    (MetadataRequest, 1, "00000003 000161 000162 000163", 3),
+    (MetadataRequest, 9, "04 026100 026200 026300 000000 00", 3),
+    (DeleteTopicsRequest, 4, "04 0261 0262 0263 00000000 00", 3),  # strings
+    (FetchRequest, 7, "ffffffff" + "00" * 21 + "00000000 00000001 0000 00000002" + "00" * 8, 3),  # a topic, two numbers
+    (ProduceRequest, 9, "00 0001 00000001 03 01 02 00000000 01 00 00 01 02 00000000 01 00 00 00", 4),
+    (MetadataRequest, 9, "01 000000 02 05 0161 06 0162", 2),  # tags that the structure does not know
+    (FetchRequest, 15, "00" * 21 + "010101 02 01 0d" + "00" * 13 + "05 0161", 2),  # and one that it does
+]
+
+
+@pytest.mark.parametrize(("table", "version", "data", "elements"), ELEMENTS)
+def test_no_more_elements_are_made_than_are_allowed(
+    table: type[Message], version: int, data: str, elements: int
+) -> None:
+    encoded = bytes.fromhex(data)
+    assert table.decode(encoded, version, 0, elements) == table.decode(encoded, version)
+    read_message(table, encoded, version, 0, elements)
+    for fewer in range(elements):
+        with pytest.raises(ProtocolError, match=r"elements announced, \d more are allowed"):
+            table.decode(encoded, version, 0, fewer)
+        with pytest.raises(ProtocolError, match="elements announced"):
+            read_message(table, encoded, version, 0, fewer)
+
+
+@pytest.mark.parametrize(
+    ("table", "version", "head", "element"),
+    [
+        (ProduceRequest, 9, "00 0001 00000001 02 01 81808001", "00000000 01 00"),  # partitions without records
+        (MetadataRequest, 9, "81808001", "0100"),
+        (DeleteTopicsRequest, 4, "81808001", "01"),
+        (MetadataRequest, 9, "01 000000 80808001", "00 00"),  # tags
+    ],
+)
+def test_what_would_be_too_many_elements_takes_no_memory(
+    table: type[Message], version: int, head: str, element: str
+) -> None:
+    data = bytes.fromhex(head + element * (1 << 21))
+    assert peak_of_refusing(table, version, data, most_elements=1 << 20) < 64 * 1024

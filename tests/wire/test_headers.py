@@ -108,6 +108,7 @@ def test_any_bytes_are_a_header_or_a_protocol_error(frame: bytes, key: int, vers
         ("0003 0009 00000001 0000 02 00 00 00 00", "tag 0 comes twice"),
         ("0003 0009 00000001 0000 01 00 05 00", "tag 0 has 5 bytes, 1 left"),
         ("0003 0009 00000001 0000 ffffffffff", "variable-length"),
+        ("0003 0009 00000001 0000 8108" + "00" * 8192, r"1025 tags \(at most 1024\)"),
     ],
 )
 def test_a_broken_request_header_says_what_is_wrong(frame: str, problem: str) -> None:

@@ -8,7 +8,8 @@ that the version has already taken. What makes it quick:
 - An encoder collects pieces of bytes and joins them once.
 
 What a decoder trusts: nothing. A length is compared with the bytes that are left before anything is sliced; a count
-likewise, each element taken at its smallest size, before anything is allocated.
+likewise, each element taken at its smallest size, before anything is allocated. Nor does it make more elements in all
+than it is told: they are counted before they are made.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from .errors import ProtocolError
-from .primitives import FIXED, MAX_STRING_BYTES, records_size, smallest_element, table_of, tag_section
+from .primitives import FIXED, MAX_STRING_BYTES, records_size, smallest_element, table_of, tag_section, too_many
 from .varints import read_unsigned_varint, write_unsigned_varint
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from .primitives import Buffer, Part
     from .schema import Field, Message, Table
 
-    Decoder = Callable[[Buffer, int], tuple[Any, int]]  # (data, position) -> (message, end)
+    Decoder = Callable[[Buffer, int, int], tuple[Any, int]]  # (data, position, most elements) -> (message, end)
     Encoder = Callable[[Message, list[Part], list[Part] | None], None]  # (message, pieces, parts or None)
 
 
@@ -112,10 +113,13 @@ class _Source:
 
 
 class _DecoderSource(_Source):
-    """def decode(b, p): b is the data, p the position, n a length or count, q the end of a value, o the message."""
+    """def decode(b, p, left): b is the data, p the position, left the number of elements that may still be made.
+
+    Inside, n is a length or count, q the end of a value, o the message.
+    """
 
     def __init__(self, table: Table, version: int) -> None:
-        super().__init__("def decode(b, p):")
+        super().__init__("def decode(b, p, left):")
         self.version = version
         self.flexible = version >= table.flexible_from
         self.names.update(
@@ -124,6 +128,7 @@ class _DecoderSource(_Source):
             string_length=_string_length,
             bad_length=_bad_length,
             bad_count=_bad_count,
+            too_many=too_many,
             unknown_tags=_unknown_tags,
             tag_header=_tag_header,
             bad_tag_size=_bad_tag_size,
@@ -169,11 +174,13 @@ class _DecoderSource(_Source):
         self.flush()
         if not tagged:
             self.line("if n:")
-            self.line(f"    {target}.unknown_tags, p = unknown_tags(b, p - 1, {path!r})")
+            self.line(f"    {target}.unknown_tags, p, left = unknown_tags(b, p - 1, left, {path!r})")
             return
         seen, unknown, tag, stop = (self.name(stem) for stem in ("seen", "unknown", "tag", "stop"))
         with self.block("if n:"):
             self.line("if n > 127: n, p = varint(b, p - 1)")
+            self.line("left -= n")
+            self.line(f"if left < 0: raise too_many(n, left, {path!r})")
             self.line(f"{seen} = set()")
             self.line(f"{unknown} = []")
             with self.block("for _ in range(n):"):
@@ -252,7 +259,8 @@ class _DecoderSource(_Source):
 
     def array(self, item: str | Table, place: str, path: str) -> None:
         size = smallest_element(item, self.version, self.flexible)
-        self.line(f"if not 0 <= n * {size} <= end - p: raise bad_count(n, end - p, {path!r})")
+        self.line("left -= n")
+        self.line(f"if not 0 <= n * {size} <= end - p or left < 0: raise bad_count(n, end - p, left, {path!r})")
         if isinstance(item, str) and item in FIXED:
             self.numbers(item, place)
             self.line(f"p += n * {size}")
@@ -515,8 +523,11 @@ def _bad_length(length: int, left: int, path: str) -> ProtocolError:
     return ProtocolError(f"{path}: {'null' if length == -1 else f'{length} bytes'} announced, {left} left")
 
 
-def _bad_count(count: int, left: int, path: str) -> ProtocolError:
-    return ProtocolError(f"{path}: {'null' if count == -1 else f'{count} elements'} announced, {left} bytes left")
+def _bad_count(count: int, left_bytes: int, left: int, path: str) -> ProtocolError:
+    """`left`: how many elements more would still have been made."""
+    if left < 0:
+        return too_many(count, left, path)
+    return ProtocolError(f"{path}: {'null' if count == -1 else f'{count} elements'} announced, {left_bytes} bytes left")
 
 
 def _bad_tag_size(tag: int, position: int, stop: int, path: str) -> ProtocolError:
@@ -535,13 +546,16 @@ def _tag_header(data: Buffer, position: int, seen: set[int], path: str) -> tuple
     return tag, position + size, position
 
 
-def _unknown_tags(data: Buffer, position: int, path: str) -> tuple[list[tuple[int, bytes]], int]:
-    """The tagged fields of a structure that defines none, from their count on."""
+def _unknown_tags(data: Buffer, position: int, left: int, path: str) -> tuple[list[tuple[int, bytes]], int, int]:
+    """The tagged fields of a structure that defines none, from their count on; and how many elements are left then."""
     count, position = read_unsigned_varint(data, position)
+    left -= count
+    if left < 0:
+        raise too_many(count, left, path)
     seen: set[int] = set()
     tags = []
     for _ in range(count):
         tag, end, position = _tag_header(data, position, seen, path)
         tags.append((tag, bytes(data[position:end])))
         position = end
-    return tags, position
+    return tags, position, left

@@ -121,6 +121,8 @@ _FIXED_PART = struct.Struct(">hhih")  # key, version, correlation id, bytes of t
 _CORRELATION_ID = struct.Struct(">i")
 _new_tuple = tuple.__new__
 
+MOST_TAGS = 1024  # of a header: Kafka's have none so far
+
 
 class RequestHeader(NamedTuple):
     """`correlation_id` is the client's number for the request and comes back in the response's header."""
@@ -192,6 +194,8 @@ def decode_response_header(frame: Buffer, api_key: int, api_version: int) -> tup
 
 def _skip_tags(frame: Buffer, position: int) -> int:
     count, position = read_unsigned_varint(frame, position)
+    if count > MOST_TAGS:
+        raise ProtocolError(f"header: {count} tags (at most {MOST_TAGS})")
     seen = set()
     for _ in range(count):
         tag, position = read_unsigned_varint(frame, position)

@@ -32,6 +32,7 @@ class Elsewhere(Protocol):
 Records = bytes | bytearray | memoryview | Elsewhere  # what a `records` field may hold when a message is encoded
 Part = Records
 
+NO_LIMIT = 1 << 62  # elements: only the bytes bound how many there are
 MAX_STRING_BYTES = 0x7FFF  # also in compact form: Kafka refuses to read or write more
 NULL = -1
 
@@ -122,9 +123,16 @@ def tag_section(
     return bytes(out)
 
 
-def read_message(table: Table, data: Buffer, version: int, position: int = 0) -> tuple[Message, int]:
+def too_many(count: int, left: int, path: str) -> ProtocolError:
+    """For `count` more elements or tags, after which `left` (negative) would be left of what a message may have."""
+    return ProtocolError(f"{path}: {count} elements announced, {count + left} more are allowed")
+
+
+def read_message(
+    table: Table, data: Buffer, version: int, position: int = 0, most_elements: int = NO_LIMIT
+) -> tuple[Message, int]:
     """A message and the position behind it. Raises ProtocolError."""
-    reader = _Reader(data, position, version, version >= table.flexible_from)
+    reader = _Reader(data, position, version, version >= table.flexible_from, most_elements)
     return reader.struct(table, table.__name__), reader.position
 
 
@@ -146,8 +154,9 @@ def explain_encoding(message: Message, version: int, failure: Exception) -> Enco
 
 
 class _Reader:
-    def __init__(self, data: Buffer, position: int, version: int, flexible: bool) -> None:
+    def __init__(self, data: Buffer, position: int, version: int, flexible: bool, most_elements: int) -> None:
         self.view = memoryview(data)
+        self.elements_left = most_elements
         self.position = position
         self.version = version
         self.flexible = flexible
@@ -158,6 +167,13 @@ class _Reader:
             raise ProtocolError(f"{path}: {size} bytes announced, {left} left")
         self.position += size
         return self.view[self.position - size : self.position]
+
+    def counted(self, count: int, path: str) -> int:
+        """`count` elements or tags, before they are made."""
+        self.elements_left -= count
+        if self.elements_left < 0:
+            raise too_many(count, self.elements_left, path)
+        return count
 
     def fixed(self, kind: str, path: str) -> Any:
         code, size = FIXED[kind]
@@ -195,7 +211,7 @@ class _Reader:
     def tags(self, message: Message, tagged: dict[int, Field], path: str) -> None:
         seen = set()
         unknown = []
-        for _ in range(self.unsigned_varint()):
+        for _ in range(self.counted(self.unsigned_varint(), path)):
             tag = self.unsigned_varint()
             size = self.unsigned_varint()
             if tag in seen:
@@ -251,6 +267,7 @@ class _Reader:
         left = len(self.view) - self.position
         if count * smallest_element(item, self.version, self.flexible) > left:
             raise ProtocolError(f"{path}: {count} elements announced, {left} bytes left")
+        self.counted(count, path)
         kind, table = (item, None) if isinstance(item, str) else ("struct", item)
         return [self.value(kind, table, False, f"{path}[{index}]") for index in range(count)]
 

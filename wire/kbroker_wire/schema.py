@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, dataclass_transform
 
 from . import codec
 from .errors import EncodeError, ProtocolError, UnsupportedVersion
-from .primitives import ZERO, explain_encoding, records_size
+from .primitives import NO_LIMIT, ZERO, explain_encoding, records_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -400,20 +400,23 @@ class Message(metaclass=Table):
         cls.__init__(self, **values)
 
     @classmethod
-    def decode(cls, data: Buffer, version: int, position: int = 0) -> Self:
+    def decode(cls, data: Buffer, version: int, position: int = 0, most_elements: int = NO_LIMIT) -> Self:
         """The message that starts at `position`; bytes behind it are ignored, as Kafka does.
+
+        most_elements   of all arrays together, tagged fields among them: every one becomes an object, which may take 80
+                        times its bytes; for data of strangers
 
         Raises ProtocolError for bytes that are not such a message, its subclass UnsupportedVersion for a version out of
         range.
         """
-        return cls.decode_from(data, version, position)[0]
+        return cls.decode_from(data, version, position, most_elements)[0]
 
     @classmethod
-    def decode_from(cls, data: Buffer, version: int, position: int) -> tuple[Self, int]:
+    def decode_from(cls, data: Buffer, version: int, position: int, most_elements: int = NO_LIMIT) -> tuple[Self, int]:
         """As `decode`, and the position behind the message."""
         decoder = cls._decoders.get(version) or cls.decoder(version)
         try:
-            return decoder(data, position)
+            return decoder(data, position, most_elements)
         except (_struct.error, IndexError):
             problem: object = f"the data ({len(data) - position} bytes) ends inside the message"
         except (UnicodeDecodeError, ProtocolError) as error:
