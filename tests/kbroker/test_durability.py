@@ -27,7 +27,7 @@ from broker_in_memory import (
     values,
 )
 from kbroker import durability
-from kbroker.durability import FILES_ONE_BY_ONE, RETRY_S, SyncRounds, find_syncfs
+from kbroker.durability import FILES_ONE_BY_ONE, LANES, RETRY_S, SyncRounds, find_syncfs
 from kbroker.env import Env, thread_runner
 from kbroker_storage.platform_calls import native
 from kbroker_wire import ErrorCode
@@ -152,7 +152,7 @@ async def test_those_who_come_while_a_round_runs_share_the_next_one(autojump_clo
         rounds._env = replace(rounds._env, run_blocking=counted)
         gate.open()
         await wait_all_tasks_blocked()
-        assert runs == 1
+        assert runs == LANES == 4
         assert all(target.told == [1] for target in targets)
         nursery.cancel_scope.cancel()
 
@@ -167,6 +167,24 @@ async def test_a_failing_sync_is_told_to_its_target_alone(autojump_clock):
     await rounds.round()
     assert (good.told, good.failures) == ([1], [])
     assert (bad.told, [error.errno for error in bad.failures]) == ([], [errno.EIO])
+
+
+async def test_a_round_syncs_side_by_side_and_tells_each_target_its_own(autojump_clock):
+    gate = Gate()
+    rounds = SyncRounds(replace(Env.in_memory(), run_blocking=gate.run))
+    targets = [Target() for _ in range(2 * LANES + 1)]
+    for at, target in enumerate(targets):
+        target.log.end, target.log.fails = at + 1, at in (2, 6)  # which are of one thread
+        rounds.due(target)
+    gate.close()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(rounds.round)
+        await wait_all_tasks_blocked()
+        assert gate.held == LANES
+        assert not any(target.told or target.failures for target in targets)
+        gate.open()
+    assert [at for at, target in enumerate(targets) if target.failures] == [2, 6]
+    assert [target.log.durable_end for target in targets] == [1, 2, 0, 4, 5, 6, 0, 8, 9]
 
 
 async def test_a_file_that_can_not_be_opened_now_is_synced_later(autojump_clock):
