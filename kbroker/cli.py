@@ -1,6 +1,7 @@
 """The `kbroker` command: what was asked for.
 
-Trio and the broker are imported once the arguments are known to be good, which keeps `--help` and mistakes fast.
+Trio and the broker are imported once the arguments are known to be good, which keeps `--help` and mistakes fast; what
+`group` and `txn` need is imported for them alone.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from .settings.listeners import with_port
 from .settings.properties import load_properties
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 # What `dev` changes of Kafka's defaults: quick rather than safe, and nothing that one broker could not fulfil.
 DEV_OVERRIDES = {
@@ -33,6 +34,12 @@ DEV_OVERRIDES = {
     "group.consumer.assignment.interval.ms": "0",
 }
 
+
+# Commands that ask a broker, any broker: the module, imported on use, and the line of `--help`.
+ASKING = {
+    "group": ("group_command", "consumer groups of a broker: list, describe, reset-offsets, delete"),
+    "txn": ("txn_command", "transactions of a broker: list, describe, abort"),
+}
 
 INTERRUPTED = 130  # what shells make of a process that Ctrl-C ended
 
@@ -53,10 +60,14 @@ class Run(NamedTuple):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the result is the exit status: 0 after a clean stop, 1 when the broker could not start.
 
-    A mistake in the arguments themselves ends with status 2, as argparse has it.
+    Of `group` and `txn`: 0 when all was done, else 1. A mistake in the arguments themselves ends with status 2, as
+    argparse has it.
     """
+    given = sys.argv[1:] if arguments is None else arguments
     try:
-        run = read_arguments(sys.argv[1:] if arguments is None else arguments)
+        if given and given[0] in ASKING:
+            return _ask(given[0], given[1:])
+        run = read_arguments(given)
         from .process import run_broker  # noqa: PLC0415  # Trio and the broker, once there is something to serve
 
         return run_broker(run)
@@ -65,6 +76,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:  # the second Ctrl-C, or one that came before there was a broker to stop
         return INTERRUPTED
+
+
+def _ask(command: str, arguments: Sequence[str]) -> int:
+    from importlib import import_module  # noqa: PLC0415  # as the module itself: only when there is something to ask
+
+    main_of: Callable[[Sequence[str]], int] = import_module(f".commands.{ASKING[command][0]}", __package__).main
+    return main_of(arguments)
 
 
 def read_arguments(arguments: Sequence[str]) -> Run:
@@ -82,9 +100,11 @@ def read_arguments(arguments: Sequence[str]) -> Run:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="kbroker", description="A broker that speaks the Apache Kafka protocol.")
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="serve|dev")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="|".join(["serve", "dev", *ASKING]))
     serve = commands.add_parser("serve", help="a durable server, with Kafka's defaults")
     dev = commands.add_parser("dev", help="a broker for development on this machine: quick, nothing to set up")
+    for name, (_, line) in ASKING.items():
+        commands.add_parser(name, help=line)
     for command in (serve, dev):
         _add_options(command)
     dev.add_argument("--memory", action="store_true", help="keep the data in memory instead of .kbroker/")
