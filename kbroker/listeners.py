@@ -48,7 +48,7 @@ class Connections:
     def __init__(self, broker: Broker) -> None:
         config = broker.config
         self._broker = broker
-        self._open: set[Connection] = set()
+        self._open: dict[Connection, None] = {}  # in the order they came: what happens to all happens in that order
         self._per_address: Counter[str] = Counter()
         self._max_frame_bytes = config.int("socket.request.max.bytes")
         self._budget = ReceiveBudget(config.int("queued.max.request.bytes"))
@@ -125,7 +125,7 @@ class Connections:
             max_frame_bytes=self._max_frame_bytes,
             budget=self._budget,
         )
-        self._open.add(connection)  # counted here, not in its task: the next one may be accepted before that runs
+        self._open[connection] = None  # counted here, not in its task: the next one may be accepted before that runs
         self._per_address[peer] += 1
         nursery.start_soon(self._serve, connection)
 
@@ -133,7 +133,7 @@ class Connections:
         try:
             await connection.serve()
         finally:
-            self._open.discard(connection)
+            self._open.pop(connection, None)
             self._per_address[connection.peer] -= 1
             if not self._per_address[connection.peer]:
                 del self._per_address[connection.peer]
