@@ -85,13 +85,15 @@ class KafkaPython:
     def member(self, topic: str, group: str, protocol: str = "classic") -> Consumer:
         assert protocol == "classic"
         consumer = kafka.KafkaConsumer(
-            topic,
             bootstrap_servers=self.bootstrap,
             group_id=group,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             heartbeat_interval_ms=HEARTBEAT_MS,
         )
+        # kafka-python 3.0.12 stops for good now and then, with any broker, when a topic turns up while it joins
+        consumer.partitions_for_topic(topic)
+        consumer.subscribe([topic])
         return Consumer(consumer, topic)
 
     def reader(self, topic: str, partitions: int, isolation: str) -> Consumer:
