@@ -98,9 +98,9 @@ class Replicas:
             if gone is not None:
                 self.by_name.pop(gone.name, None)
                 removals += [removal for each in gone.partitions if (removal := self._remove(each)) is not None]
-        for topic_id in delta.topics:
+        for topic_id in sorted(delta.topics):  # one order in every process, as sets of bytes and text have not
             self._update(image, image.topics[topic_id])
-        for kind, name in delta.configs:
+        for kind, name in sorted(delta.configs):
             if kind == TOPIC_RESOURCE and name in self.by_name:
                 self._configure(image, self.by_name[name])
         return removals
