@@ -36,8 +36,9 @@ class SimFiles:
     dead    the process has ended: no such call does anything any more
     """
 
-    def __init__(self, disk: Disk, rng: random.Random) -> None:
-        self._disk, self._rng = disk, rng
+    def __init__(self, disk: Disk, rng: random.Random, note: Callable[[str], None] = lambda call: None) -> None:
+        """`note` is told of each such call."""
+        self._disk, self._rng, self._note = disk, rng, note
         self._locks: set[str] = set()
         self._dies_at = -1
         self._die: Callable[[], None] = lambda: None
@@ -48,19 +49,20 @@ class SimFiles:
         """The process ends within the `call`-th call from now on, which does a part of its work at the most."""
         self._dies_at, self._die = self.calls + call, die
 
-    def step(self) -> None:
+    def step(self, what: str, path: str) -> None:
         """At every call that changes something. Raises Dead."""
         if not self.dead:
             self.calls += 1
+            self._note(f"{what} {path}")
             if self.calls == self._dies_at:
                 self._die()
                 self.dead = True
         if self.dead:
             raise Dead
 
-    def append(self, content: Content, data: bytes, position: int) -> None:
+    def append(self, path: str, content: Content, data: bytes, position: int) -> None:
         try:
-            self.step()
+            self.step(f"write {len(data)} at {position} of", path)
         except Dead:
             if self.calls == self._dies_at:
                 self._dies_at = -1  # once: the calls behind it do nothing at all
@@ -96,7 +98,7 @@ class SimFiles:
     def open(self, path: str, *, create: bool = False) -> File:
         folder, name = self.folder(os.path.dirname(path)), os.path.basename(path)
         if create and name not in folder.seen:
-            self.step()
+            self.step("create", path)
             self._disk.change((folder, name, Content()))
         self.content(path)
         return SimFile(self, path)
@@ -115,17 +117,17 @@ class SimFiles:
 
     def replace(self, path: str, data: bytes, *, sync: bool) -> None:
         folder, name = self.folder(os.path.dirname(path)), os.path.basename(path)
-        self.step()
+        self.step("replace", path)
         content = Content()
         self._disk.change((folder, name + ".tmp", content))
-        self.append(content, data, 0)
+        self.append(path + ".tmp", content, data, 0)
         if sync:
-            self.step()
+            self.step("sync", path + ".tmp")
             content.sync()
-        self.step()
+        self.step("rename", path + ".tmp")
         self._disk.change((folder, name + ".tmp", None), (folder, name, content))
         if sync:
-            self.step()
+            self.step("sync folder of", path)
             self._disk.sync(folder)
 
     def make_directory(self, path: str) -> list[str]:
@@ -135,7 +137,7 @@ class SimFiles:
         for depth, name in enumerate(parts):
             found = at.seen.get(name)
             if found is None:
-                self.step()
+                self.step("create folder", path)
                 found = Folder()
                 self._disk.change((at, name, found))
                 changed.append("/" + "/".join(parts[:depth]))
@@ -152,14 +154,14 @@ class SimFiles:
         in_the_way = target.seen.get(os.path.basename(new))
         if isinstance(in_the_way, Folder) and in_the_way.seen:
             raise _error(errno.ENOTEMPTY, new)
-        self.step()
+        self.step("rename", old)
         self._disk.change((source, os.path.basename(old), None), (target, os.path.basename(new), moved))
 
     def remove(self, path: str) -> None:
         folder = self._find(os.path.dirname(path))
         name = os.path.basename(path)
         if isinstance(folder, Folder) and name in folder.seen:
-            self.step()
+            self.step("remove", path)
             self._disk.change((folder, name, None))
 
     def remove_tree(self, path: str) -> None:
@@ -173,13 +175,13 @@ class SimFiles:
     def sync_path(self, path: str) -> None:
         found = self._find(path)
         if isinstance(found, Content):
-            self.step()
+            self.step("sync", path)
             found.sync()
 
     def sync_directory(self, path: str) -> None:
         found = self._find(path)
         if isinstance(found, Folder):
-            self.step()
+            self.step("sync folder", path)
             self._disk.sync(found)
 
     def lock(self, path: str) -> Lock:
@@ -217,7 +219,7 @@ class SimFile:
         data = b"".join(buffers)
         if len(data) != nbytes:
             raise ValueError(f"append was told {nbytes} bytes and given {len(data)}")
-        self._files.append(self.content, data, position)
+        self._files.append(self.path, self.content, data, position)
 
     def read(self, position: int, nbytes: int) -> bytes:
         return bytes(self.content.seen[position : position + nbytes])
@@ -243,11 +245,11 @@ class SimFile:
         return len(self.content.seen)
 
     def truncate(self, size: int) -> None:
-        self._files.step()
+        self._files.step(f"truncate to {size}", self.path)
         self.content.truncate(size)
 
     def sync(self) -> None:
-        self._files.step()
+        self._files.step("sync", self.path)
         self.content.sync()
 
     def close(self) -> None:
@@ -271,7 +273,7 @@ class SimSlice:
         return -1
 
     def sync(self) -> None:
-        self._files.step()
+        self._files.step("sync", self._file.path)
         self._content.sync()
 
     def write_back(self) -> None: ...

@@ -197,8 +197,7 @@ class SimNetwork:
 
     def kill(self) -> None:
         """The broker's process ends: nothing that it does from now on reaches anybody."""
-        for listening in list(self.listening.values()):
-            listening.close()
+        self.listening.clear()
         for each in self._accepted:
             if not each.closed:
                 each.reset()
