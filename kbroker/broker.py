@@ -178,8 +178,12 @@ class Broker:
         await self.controller.register(records)
 
     async def housekeeping(self) -> NoReturn:
-        """Remove deleted folders, and bound what is unsynced: in bytes and in time."""
-        flush_at = trio.current_time() + FLUSH_EVERY_S
+        """Remove deleted folders, and bound what is unsynced: in bytes and in time.
+
+        What was recovered is flushed at once: killed again and again, a broker recovers no more than the last time.
+        """
+        recovered = not self.folder.clean and bool(self.image.topics)
+        flush_at = trio.current_time() + (0 if recovered else FLUSH_EVERY_S)
         while True:
             with trio.move_on_at(flush_at):
                 await self._wake.wait()

@@ -31,9 +31,10 @@ from broker_in_memory import (
     values,
 )
 from kbroker.batches import KAFKA_BATCHES
-from kbroker.broker import GRACE_S, run
+from kbroker.broker import FLUSH_EVERY_S, GRACE_S, run
 from kbroker.config import StartError
 from kbroker.env import Env
+from kbroker.replicas import METADATA_KEY
 from kbroker_storage import MemoryFiles
 from kbroker_wire import ErrorCode
 from kbroker_wire.messages.api_versions import ApiVersionsRequest
@@ -401,6 +402,23 @@ async def test_everything_acknowledged_is_there_after_a_crash():
         crashed = files.clone()
     async with running(env=in_memory(files=crashed)) as node:
         await check(node, *expected)
+
+
+async def test_a_start_after_a_crash_spares_the_next_one_the_recovery(autojump_clock):
+    """Killed again and again before the flusher's first round, a broker would recover more at each start."""
+    files = MemoryFiles()
+    async with running(env=in_memory(files=files)) as node:
+        await fill(node)
+        crashed = files.clone()
+    assert not crashed.exists("/data/recovery-point-offset-checkpoint")
+    async with running(env=in_memory(files=crashed)):
+        await trio.sleep(FLUSH_EVERY_S / 10)
+        crashed_again = crashed.clone()
+    async with running(env=in_memory(files=crashed_again)) as node:
+        points = node.broker.folder.recovery_points
+    assert points["topic", 0] == 1
+    assert points["topic", 1] == 2
+    assert points[METADATA_KEY] > 0
 
 
 async def test_a_recovered_tail_is_not_readable_before_it_is_synced(gate, autojump_clock):
