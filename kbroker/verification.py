@@ -251,11 +251,9 @@ def _refusal(error: ErrorCode) -> Refusal | None:
         return None
     if error is ErrorCode.INVALID_TXN_STATE:
         return Refusal(error, "Partition was not added to the transaction")
-    if error is ErrorCode.REQUEST_TIMED_OUT:
-        return Refusal(error)
     if error in TRY_AGAIN:
         return Refusal(
             ErrorCode.NOT_ENOUGH_REPLICAS,
             "Unable to verify the partition has been added to the transaction. Underlying error: " + error.name,
         )
-    return Refusal(error, error.message)
+    return Refusal(error)

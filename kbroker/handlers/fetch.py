@@ -128,7 +128,7 @@ def _row(read: Read, read_committed: bool, version: int, moved: set[int]) -> Par
         high_watermark=read.high_watermark,
         last_stable_offset=read.last_stable,
         log_start_offset=read.log_start,
-        aborted_transactions=_aborted(read) if read_committed or read.partition is None else None,
+        aborted_transactions=_aborted(read, read_committed),
         records=b"" if read.records is None else read.records,
     )
     if read.diverging is not None:
@@ -140,7 +140,10 @@ def _row(read: Read, read_committed: bool, version: int, moved: set[int]) -> Par
     return row
 
 
-def _aborted(read: Read) -> list[AbortedTransaction]:
+def _aborted(read: Read, read_committed: bool) -> list[AbortedTransaction] | None:
+    """None for who reads everything, and, as in Kafka, for a partition that is there and can not be read."""
+    if read.partition is not None and (read.error or not read_committed):
+        return None
     return [AbortedTransaction(producer_id=producer, first_offset=offset) for producer, offset in read.aborted]
 
 

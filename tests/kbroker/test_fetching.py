@@ -94,6 +94,8 @@ async def test_an_offset_that_is_not_there_is_out_of_range_at_once(node, offset,
     assert (row.error_code, row.high_watermark, row.log_start_offset) == (ErrorCode.OFFSET_OUT_OF_RANGE, -1, -1)
     assert row.records == b""
     assert trio.current_time() < 10
+    row = await fetch(client, "topic", offset, isolation_level=1)
+    assert (row.error_code, row.aborted_transactions) == (ErrorCode.OFFSET_OUT_OF_RANGE, None)
 
 
 @pytest.mark.parametrize(("isolation", "aborted"), [(0, None), (1, [])])
