@@ -184,7 +184,9 @@ def sharing(teller: Teller) -> None:
         for turn in range(3):
             round_of(f"without a, {turn}", "b", "c")
         describe(teller, group, "two again")
-        teller.ask("CreatePartitions", 3, topics=[{"name": names[-1], "count": 8}], timeout_ms=30_000)
+        teller.ask(
+            "CreatePartitions", 3, topics=[{"name": names[-1], "count": 8, "assignments": None}], timeout_ms=30_000
+        )
         known = epochs["b"]
         grown = beat(teller, group, "b", known, "the topic grew", until=lambda answer: answer.member_epoch > known)  # noqa: B023
         take("b", grown)

@@ -31,6 +31,13 @@ def _expect(api: str, path: str, reason: str, title: str = "") -> Expected:
 
 _NAMELESS = "odd_joins: second step, a protocol without a name"
 _SETUP = "controller|process|inter.broker|listener|advertised|group.initial|offsets|share.coordinator|transaction.state"
+_OLD_EPOCH = (
+    "newer: writes with the old epoch",
+    "newer: old epoch while the next is open",
+    "fencing: the first goes on",
+    "fencing: with the epoch before",
+    "refused: lower epoch",
+)
 EXPECTED = (
     _expect("ApiVersions", r"api_keys", "not every API is served"),
     _expect("ApiVersions", r"(supported|finalized)_features", "features come with the APIs that need them"),
@@ -53,6 +60,10 @@ EXPECTED = (
         r"error_code",
         "with records checked, one whose offset is not its place in the batch is refused: readers would skip others",
         "record at the wrong offset",
+    ),
+    *(
+        _expect("Produce", "log_start_offset", "the log knows that the epoch is old, and asks no coordinator", title)
+        for title in _OLD_EPOCH
     ),
     _expect("JoinGroup", "protocol_name", "an empty name is one that the members chose; Kafka says null", _NAMELESS),
     _expect(

@@ -109,6 +109,7 @@ def downgrade(teller: Teller) -> None:
         join(teller, version, group, title="other type", protocols=wants(topic.name), protocol_type="connect")
         join(teller, version, group, title="nonsense", protocols=protocols(("range", b"")))
         join(teller, version, group, title="no protocols", protocols=[])
+    leave(teller, 5, group, "stranger", title="who was let in by old versions")
     old = joined(teller, 9, group, protocols=wants(topic.name, names=["range", "sticky"]))
     both_describe(teller, group, "one of each")
     answer = join(teller, 9, group, old, "again", protocols=wants(topic.name, names=["range", "sticky"]))

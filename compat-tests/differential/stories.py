@@ -1,6 +1,6 @@
 """All stories, in the order in which they are told."""
 
-from . import classic_groups, consumer_groups, group_admin, group_offsets, migration
+from . import classic_groups, consumer_groups, group_admin, group_offsets, migration, transactions
 from .story import Story, Teller
 
 
@@ -10,12 +10,9 @@ def before(teller: Teller) -> None:
         teller.ask("FindCoordinator", 6, title, key_type=kind, coordinator_keys=["x"])
 
 
+# What lists all groups, or all transactions, comes first.
+MODULES = (group_admin, classic_groups, group_offsets, consumer_groups, migration, transactions)
+
+
 def all_stories() -> list[Story]:
-    modules = (
-        group_admin,
-        classic_groups,
-        group_offsets,
-        consumer_groups,
-        migration,
-    )  # what lists all groups comes first
-    return [story for module in modules for story in module.stories()]
+    return [story for module in MODULES for story in module.stories()]
