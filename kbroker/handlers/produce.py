@@ -26,6 +26,7 @@ from kbroker_wire.messages.produce import (
 from ..batches import Rejected, make_storable, read_produced
 from ..cluster import nodes
 from ..committing import Committing
+from ..controller.core import INTERNAL_TOPICS
 from ..errors import CloseConnection, Refusal, code_of
 from ..verification import verified
 
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 BY_ID = 13  # from this version on topics are named by their ids
 ALL = -1  # acks: every in-sync replica
+ADMIN_CLIENT_ID = "__admin_client"  # Kafka's own tools: only they may write to internal topics
 OWN_SYNC_S = 5.0  # the request's timeout is for other replicas: our own disk has at least this long
 
 
@@ -174,6 +176,8 @@ def storable(  # noqa: PLR0917  # called for every batch
     acks, topic = request.acks, partition.config
     if not -1 <= acks <= 1:
         raise Refusal(ErrorCode.INVALID_REQUIRED_ACKS)
+    if partition.name in INTERNAL_TOPICS and call.client_id != ADMIN_CLIENT_ID:
+        raise Refusal(ErrorCode.INVALID_TOPIC_EXCEPTION)
     entry, frame = read_produced(records, call.api_version, topic.max_message_bytes)
     if entry.transactional and request.transactional_id is None:
         raise Refusal(ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
