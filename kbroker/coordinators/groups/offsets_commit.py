@@ -30,7 +30,10 @@ from .offsets_rows import (
 )
 
 MEMBER_EPOCHS = 9  # the first OffsetCommit for groups of the consumer protocol
+NEVER_MS = 2**63 - 1  # the latest time that a record has room for; Apache Kafka's sum overflows, and expires at once
 TXN_MEMBER_EPOCHS = 6  # the first TxnOffsetCommit whose clients know the errors of that protocol (KIP-1319)
+MAX_COMMIT_BYTES = 16 << 20  # of one commit's records, each of which repeats the group's id; Kafka's limit is 1 MiB
+RECORD_BYTES = 64  # of a record beside its strings, about
 MAX_GROUP_ID_BYTES = 32_767  # what the key of a record has room for; requests have more
 
 P = TypeVar("P", OffsetCommitRequestPartition, TxnOffsetCommitRequestPartition)
@@ -51,7 +54,7 @@ def commit(offsets: Offsets, request: OffsetCommitRequest, version: int, now: No
         if epoch >= 0:
             raise Refusal(ErrorCode.GROUP_ID_NOT_FOUND if version >= MEMBER_EPOCHS else ErrorCode.ILLEGAL_GENERATION)
         _check_new(request.group_id)
-    expire_at_ms = -1 if request.retention_time_ms == -1 else now.ms + request.retention_time_ms
+    expire_at_ms = -1 if request.retention_time_ms == -1 else min(now.ms + request.retention_time_ms, NEVER_MS)
     records, rows = _records(offsets, request.group_id, asked.found, may, (now.ms, expire_at_ms))
     offsets.apply_all(records)
     if group is not None:
@@ -122,10 +125,12 @@ def _records(
 
     times   of the commit and of its expiry (-1: the broker's own), ms
 
-    Raises Refusal if the member may not commit for one of them: then it may for none.
+    Raises Refusal if the member may not commit for one of them: then it may for none. So too (UNKNOWN_SERVER_ERROR) for
+    more than MAX_COMMIT_BYTES.
     """
     records: list[Record] = []
     answer: list[Rows] = []
+    left, each = MAX_COMMIT_BYTES, RECORD_BYTES + len(group_id.encode())
     limit = offsets.settings.max_metadata
     for name, topic_id, topic, partitions in found:
         rows: list[tuple[int, ErrorCode]] = []
@@ -134,6 +139,9 @@ def _records(
             if is_longer(metadata, limit):
                 rows.append((index, ErrorCode.OFFSET_METADATA_TOO_LARGE))
                 continue
+            left -= each + len(topic.name) + len(metadata)
+            if left < 0:
+                raise Refusal(ErrorCode.UNKNOWN_SERVER_ERROR)
             if may is not None:
                 may(topic.name, topic.id, index)
             value = OffsetCommitValue(

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from kbroker.coordinators.groups.offsets_commit import is_longer
+from kbroker.coordinators.groups.offsets_commit import commit, is_longer
 from kbroker.errors import Refusal
 from kbroker_storage import UNASKED
 from kbroker_wire import ErrorCode
-from offsets_world import World
+from kbroker_wire.messages.offset_commit import (
+    OffsetCommitRequest,
+    OffsetCommitRequestPartition,
+    OffsetCommitRequestTopic,
+)
+from offsets_world import WALL_MS, World
 
 A, B, C = ("t", 0), ("t", 1), ("u", 0)
 OK = "NONE"
@@ -42,6 +47,27 @@ def test_a_request_of_which_nothing_is_there_asks_no_group(world: World) -> None
 def test_every_number_is_an_offset(world: World, offset: int) -> None:
     assert world.commit("g", {A: offset}) == {A: OK}
     assert world.fetch("g", [A]) == {A: offset}
+
+
+@pytest.mark.parametrize("retention_ms", [2**63 - 1, 2**63 - WALL_MS])
+def test_a_retention_may_be_longer_than_time_can_be_written(world: World, retention_ms: int) -> None:
+    assert world.commit("g", {A: 1}, version=4, retention_time_ms=retention_ms) == {A: OK}
+    world.pass_time(24 * 365)
+    assert world.fetch("g") == {A: 1}
+
+
+def test_a_commit_is_not_larger_than_its_records_may_be(world: World) -> None:
+    """A partition may be named again and again, and each time the record has the group's long id."""
+    row = OffsetCommitRequestPartition(partition_index=0, committed_offset=1, committed_metadata=None)
+    for group, times, code in (("g" * 32_000, 600, "UNKNOWN_SERVER_ERROR"), ("g" * 32_000, 100, OK), ("g", 600, OK)):
+        topics = [OffsetCommitRequestTopic(name="t", partitions=[row] * times)]
+        request = OffsetCommitRequest(group_id=group, topics=topics)
+        if code == OK:
+            assert len(commit(world.shard.offsets, request, 9, world.now).records) == times
+            continue
+        with pytest.raises(Refusal, match=code):
+            commit(world.shard.offsets, request, 9, world.now)
+        assert not world.shard.context.groups
 
 
 def test_metadata_that_is_too_long_fails_its_partition_alone(world: World) -> None:
