@@ -27,7 +27,7 @@ from kbroker_wire.schema import Message
 
 from ..batches import KAFKA_BATCHES
 from ..call import Parked
-from ..errors import Refusal, code_of
+from ..errors import Refusal, code_of, out_of_descriptors
 from .loading import replay
 from .machine import Machine, Now, Reply, Step, fits_record
 from .topics import InternalTopic, ensure
@@ -45,6 +45,8 @@ M = TypeVar("M", bound=Machine)
 Operation = Callable[[M, "Request", Now], Step]
 Refused = Callable[[ErrorCode, str | None], Message]
 
+BATCH_BYTES = 8 << 20  # of the records that are appended as one batch, before they are compressed
+RECORD_BYTES = 32  # of a record in a batch, beside its key and value, at most
 RELOAD_AFTER_S = 1.0  # a partition whose write failed: a disk that is full now is so for a while
 KNOWN_KEYS = 10_000  # whose partition is remembered; computing it anew costs a few microseconds
 
@@ -118,7 +120,7 @@ class Shell(Generic[M]):
         self._epoch = partition.leader_epoch
         self.machine = coordinator.new_machine(partition)
         self.loaded = self.gone = False
-        self._early: list[tuple[Operation[M], Request]] = []
+        self._early: deque[tuple[Operation[M], Request]] = deque()
         self._open: dict[Request, None] = {}  # what the machine or `_held` will answer
         self._held: deque[tuple[int, Step]] = deque()  # until the high watermark reaches the number
 
@@ -188,10 +190,19 @@ class Shell(Generic[M]):
             self._coordinator.due(deadline)
 
     def _append(self, step: Step) -> None:
+        """As one batch if they fit: there may be more tombstones than a segment holds when a topic is deleted."""
         now_ms = self._coordinator.now().ms
+        records = [Record(-1, now_ms, *encode_record(key, value)) for key, value in step.records]
+        if step.producer is not None or len(records) == 1:
+            self._append_batch(records, now_ms, step)
+            return
+        for batch in in_batches(records, min(BATCH_BYTES, self.partition.config.segment_bytes // 2)):
+            self._append_batch(batch, now_ms, step)
+
+    def _append_batch(self, records: Sequence[Record], now_ms: int, step: Step) -> None:
         producer_id, producer_epoch = step.producer or (NO_PRODUCER_ID, NO_PRODUCER_EPOCH)
         batch = build_batch(
-            [Record(-1, now_ms, *encode_record(key, value)) for key, value in step.records],
+            records,
             codec=self._coordinator.codec,
             producer_id=producer_id,
             producer_epoch=producer_epoch,
@@ -247,18 +258,18 @@ class Shell(Generic[M]):
             if self.gone:
                 return
             step = self.machine.loaded(self._coordinator.now())
-        except Exception:  # the boundary of one partition: it has no coordinator, the broker lives
+        except Exception as error:  # the boundary of one partition: it has no coordinator, the broker lives
+            if out_of_descriptors(error):
+                self._fail(error)
+                return
             log.exception("%s can not be read: what it coordinates has no coordinator", self.partition)
             self.resign()
             return
         self.loaded = True
         self.carry_out(step)
-        early, self._early = self._early, []
-        for operation, request in early:
+        while self._early and self.loaded:  # if one of them ends that, the others were refused
+            operation, request = self._early.popleft()
             if request.dropped:
-                continue
-            if not self.loaded:  # the one before it failed
-                self._early.append((operation, request))
                 continue
             answer = self._perform(operation, request)
             if answer is not request:
@@ -283,7 +294,7 @@ class Shell(Generic[M]):
         self._held.clear()
         self.partition.waiters.pop(self, None)
         waiting = [*self._open, *(request for _, request in self._early)]
-        self._open, self._early = {}, []
+        self._open, self._early = {}, deque()
         for request in waiting:
             request.fail(ErrorCode.NOT_COORDINATOR)
 
@@ -455,6 +466,18 @@ class Coordinator(Generic[M]):
             deadline = shell.machine.deadline if shell.loaded else None
             if deadline is not None:
                 yield deadline
+
+
+def in_batches(records: Sequence[Record], max_bytes: int) -> Iterator[Sequence[Record]]:
+    """In their order, each batch of `max_bytes` at most unless a single record is larger."""
+    first, size = 0, 0
+    for at, record in enumerate(records):
+        nbytes = RECORD_BYTES + len(record.key or b"") + len(record.value or b"")
+        if size + nbytes > max_bytes and at > first:
+            yield records[first:at]
+            first, size = at, 0
+        size += nbytes
+    yield records[first:] if first else records
 
 
 def partition_of(key: str, partitions: int) -> int:

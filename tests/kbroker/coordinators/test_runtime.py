@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 import trio
+from hypothesis import given
+from hypothesis import strategies as st
 
 from broker_in_memory import NOW_MS, Gate, Node, disk_env, running
 from kbroker.call import Parked
 from kbroker.coordinators.machine import Now, Record, Reply, Step
-from kbroker.coordinators.runtime import Coordinator, Request, Several, partition_of
+from kbroker.coordinators.runtime import Coordinator, Request, Several, in_batches, partition_of
 from kbroker.coordinators.topics import CONSUMER_OFFSETS, consumer_offsets
 from kbroker.env import Env
 from kbroker.errors import Refusal
@@ -25,6 +27,7 @@ from kbroker_wire import ErrorCode
 from kbroker_wire.messages.coordinator_records import GROUP_RECORDS, decode_record
 from kbroker_wire.messages.group_records import OffsetCommitKey, OffsetCommitValue
 from kbroker_wire.messages.heartbeat import HeartbeatResponse
+from kbroker_wire.records import Record as LogRecord
 from kbroker_wire.schema import Message
 
 
@@ -311,6 +314,87 @@ async def test_files_on_disk_are_read_back_in_parts(autojump_clock: trio.testing
         [machine] = await texts.machines()
         assert len(machine.texts) == 100
         assert all(len(text) == 30_000 for text in machine.texts.values())
+
+
+async def test_records_that_fill_more_than_a_segment_are_written_as_several_batches(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """As many tombstones as that come of a topic that is deleted; and if not now, then again at each load."""
+
+    def put_many(machine: Texts) -> Step:
+        steps = [machine.put(f"key-{n:02}", "x" * 32_000) for n in range(40)]
+        return Step(response=answer(0), records=[record for step in steps for record in step.records])
+
+    async with coordinating(**{"offsets.topic.segment.bytes": str(1 << 20)}) as (node, texts):
+        assert await outcome(texts.perform("a", lambda machine, _, __: put_many(machine), refused)) == 0
+        [shell] = texts.shells.values()
+        assert (shell.partition.log.end, len(shell.partition.log.segments)) == (40, 2)
+        [first] = texts.shells.values()
+        other = coordinator(node, Env.in_memory())
+        other.publish(node.broker.image, everything(node))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(other.run)
+            [machine] = await other.machines()
+            nursery.cancel_scope.cancel()
+        assert list(machine.texts.items()) == list(first.machine.texts.items())
+
+
+@given(sizes=st.lists(st.integers(0, 300)), max_bytes=st.integers(1, 500))
+def test_batches_keep_the_order_and_their_size(sizes: list[int], max_bytes: int) -> None:
+    records = [LogRecord(key=bytes([n % 256]), value=bytes(size)) for n, size in enumerate(sizes)]
+    cut = list(in_batches(records, max_bytes))
+    assert [record for batch in cut for record in batch] == records
+    for batch in cut:
+        assert len(batch) <= 1 or sum(33 + len(record.value or b"") for record in batch) <= max_bytes
+        assert batch or not records
+
+
+async def test_nobody_is_left_waiting_where_the_partition_broke_while_early_requests_were_served(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with coordinating(loading=False) as (_, texts):
+        early = [texts.put("a"), texts.put("b"), texts.put("c")]
+        [shell] = texts.shells.values()
+        partition = shell.partition
+        with failing(partition):
+            broken = OSError(errno.EIO, "broken")
+
+            def give_up(*_: object, **__: object) -> None:
+                partition.waiters[shell] = None  # it waits for an earlier append to be synced
+                partition.failed(broken)
+                raise WriteFailed("/data", broken)
+
+            partition._log.append_leader = give_up  # type: ignore[union-attr]
+            await shell.load(Env.in_memory())
+        assert [await outcome(each) for each in early] == [ErrorCode.NOT_COORDINATOR] * 3
+
+
+async def test_a_partition_is_loaded_later_if_there_was_no_descriptor_to_read_it(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    failures = [errno.EMFILE, errno.ENFILE]
+
+    class Short(Texts):
+        def loaded(self, now: Now) -> Step:
+            if failures:
+                raise OSError(failures.pop(), "too many open files")
+            return super().loaded(now)
+
+    class ShortCoordinator(TextCoordinator):
+        def new_machine(self, partition: Partition) -> Texts:
+            return Short()
+
+    async with coordinating() as (node, texts):
+        await outcome(texts.put("a"))
+        broker = node.broker
+        other = ShortCoordinator(Env.in_memory(), broker.replicas, broker.controller, consumer_offsets(broker.config))
+        other.publish(broker.image, everything(node))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(other.run)
+            assert await outcome(other.count("a")) == ErrorCode.NOT_COORDINATOR
+            assert await outcome(other.count("a")) == ErrorCode.NOT_COORDINATOR
+            assert await outcome(other.count("a")) == 1
+            nursery.cancel_scope.cancel()
 
 
 async def test_what_no_record_can_hold_fails_alone(autojump_clock: trio.testing.MockClock) -> None:
