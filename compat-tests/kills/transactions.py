@@ -10,7 +10,7 @@ import random
 import statistics
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -23,7 +23,7 @@ from brokers import PATIENCE_S, OwnBroker
 from confluent_kafka import IsolationLevel, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 from history import Anomaly, Partition
-from transaction_history import Source, check_commits, check_outputs, check_transactions
+from transaction_history import Source, Transaction, check_commits, check_outputs, check_transactions
 
 from kills.ledger import Ledger
 from kills.loop import QUICK_RETRIES, SEGMENT_BYTES, Kills, kill_repeatedly, start
@@ -50,12 +50,14 @@ def _partitions(*topics: str) -> list[Partition]:
 
 @dataclass
 class Report:
-    """What a loop of kills came to. in_flight: of transactions and commits at each kill under load."""
+    """What a loop of kills came to.
+
+    last_stable_s  from the last start until every last stable offset was at its end
+    behind         what did not come to its end at all: a group, a partition
+    """
 
     kills: Kills
-    ledger: Ledger
-    in_flight: list[tuple[int, int]]
-    acknowledged: list[tuple[int, int]]
+    load: "Load"
     last_stable_s: float
     behind: list[str]
     visible: int
@@ -66,56 +68,43 @@ class Report:
     @property
     def faults(self) -> list[str]:
         """What the broker did wrong, or why the loop has shown nothing."""
-        faults = [str(each) for each in self.anomalies] + self.ledger.failures
+        faults = [str(each) for each in self.anomalies] + self.load.ledger.failures + self.behind
         if self.last_stable_s > LAST_STABLE_S:
             faults.append(f"last stable offsets were not at their ends {LAST_STABLE_S:.0f} s after the last start")
-        faults += self.behind
-        faults += [f"{who} had nothing acknowledged" for who in self._workers if not self._acknowledged(who)]
+        faults += [f"{who} had nothing acknowledged" for who, count in self._acknowledged_by.items() if not count]
         return faults
 
     @property
-    def _workers(self) -> list[str]:
-        return sorted({each.transactional_id for each in self.ledger.transactions} - self._left) + sorted(GROUPS)
-
-    @property
-    def _left(self) -> set[str]:
-        return {each.transactional_id for each in self.ledger.transactions if each.transactional_id.startswith(LEFT)}
-
-    def _acknowledged(self, who: str) -> int:
-        return self.ledger.acknowledged[who] + self.ledger.commits[who]
+    def _acknowledged_by(self) -> dict[str, int]:
+        return dict(zip(self.load.names, self.load.counts(), strict=True))
 
     def __str__(self) -> str:
-        transactions = self.ledger.transactions
-        ends = Counter(
-            "committed"
-            if each.committed
-            else "aborted"
-            if each.aborted
-            else "left open"
-            if each.must_be_absent
-            else "not told"
-            for each in transactions
-        )
+        ledger, load = self.load.ledger, self.load
+        ends = Counter(map(_end, ledger.transactions))
         lines = [
             str(self.kills),
-            f"{len(transactions)} transactions: " + ", ".join(f"{count} {end}" for end, count in ends.most_common()),
-            "acknowledged by: " + ", ".join(f"{who} {self._acknowledged(who)}" for who in self._workers),
+            f"{ends.total()} transactions: " + ", ".join(f"{count} {end}" for end, count in ends.most_common()),
+            "acknowledged by: " + ", ".join(f"{who} {count}" for who, count in self._acknowledged_by.items()),
             *(
-                f"{what}s per kill under load: {_summary(acknowledged)} acknowledged; {_summary(in_flight)} in flight"
-                for what, acknowledged, in_flight in zip(
-                    ("transaction", "commit"),
-                    zip(*self.acknowledged, strict=True),
-                    zip(*self.in_flight, strict=True),
-                    strict=True,
-                )
+                f"{what} per kill under load: {_summary([now[at] - old[at] for old, now in pairwise(load.told_at)])} "
+                f"acknowledged; {_summary([each[at] for each in load.in_flight_at])} in flight"
+                for at, what in enumerate(("transactions", "commits"))
             ),
             f"last stable offsets at the ends {self.last_stable_s:.1f} s after the last start",
             f"{self.visible} of {self.written} records visible, in {self.segments} segments",
-            f"{len(self.ledger.looks)} looks at committed offsets",
-            f"{len(self.anomalies)} anomalies, {len(self.ledger.failures)} failures",
+            f"{len(ledger.looks)} looks at committed offsets",
+            f"{len(self.anomalies)} anomalies, {len(ledger.failures)} failures",
         ]
-        met = [f"met {count} times: {error}" for error, count in self.ledger.errors.most_common(12)]
+        met = [f"met {count} times: {error}" for error, count in ledger.errors.most_common(12)]
         return "\n".join(lines + met + self.faults[:40])
+
+
+def _end(transaction: Transaction) -> str:
+    if transaction.committed:
+        return "committed"
+    if transaction.aborted:
+        return "aborted"
+    return "left open" if transaction.must_be_absent else "not told"
 
 
 def _summary(numbers: Sequence[int]) -> str:
@@ -124,7 +113,9 @@ def _summary(numbers: Sequence[int]) -> str:
 
 @dataclass
 class Load:
-    """Everything that runs while the broker is killed: writers until `stop`, the others until `stop_reading`."""
+    """Everything that runs while the broker is killed: writers until `stop`, the others until `stop_reading`, and who
+    looks until `stop_looking`. in_flight_at, told_at: transactions and commits in flight at each kill, and acknowledged
+    until then."""
 
     bootstrap: str
     timeout_ms: int
@@ -134,6 +125,8 @@ class Load:
     stop: Event = field(default_factory=Event)
     stop_reading: Event = field(default_factory=Event)
     stop_looking: Event = field(default_factory=Event)
+    in_flight_at: list[tuple[int, int]] = field(default_factory=list)
+    told_at: list[tuple[int, int]] = field(default_factory=lambda: [(0, 0)])
 
     def __post_init__(self) -> None:
         common = (self.bootstrap, _partitions(*WRITTEN), self.ledger, self.timeout_ms)
@@ -172,16 +165,23 @@ class Load:
         of_transformers, of_members = [each.run for each in self.transformers], [each.run for each in self.members]
         return [*of_writers, *of_transformers, *of_members, self.auditor.run, self.reader.run]
 
+    @property
+    def names(self) -> list[str]:
+        return [*(each.name for each in self.writers), *(each.name for each in self.transformers), *GROUPS]
+
     def counts(self) -> list[int]:
-        transactional = [*(writer.name for writer in self.writers), *(each.name for each in self.transformers)]
-        return [*(self.ledger.acknowledged[each] for each in transactional), *(self.ledger.commits[g] for g in GROUPS)]
+        """What each of `names` had acknowledged so far, transactions or commits."""
+        return [self.ledger.acknowledged[name] + self.ledger.commits[name] for name in self.names]
 
-    def in_flight(self) -> tuple[int, int]:
-        """Transactions and commits."""
-        return sum(self.ledger.in_flight.copy().values()), sum(self.ledger.commits_in_flight.copy().values())
+    def before_kill(self, number: int) -> None:
+        if number % LEFT_EVERY == 1:
+            self.leave_open(number, LEFT)
+        ledger = self.ledger
+        self.in_flight_at.append((sum([*ledger.in_flight.values()]), sum([*ledger.commits_in_flight.values()])))
+        self.told_at.append((ledger.acknowledged.total(), ledger.commits.total()))
 
-    def acknowledged(self) -> tuple[int, int]:
-        return self.ledger.acknowledged.total(), self.ledger.commits.total()
+    def leave_open(self, number: int, *topics: str) -> None:
+        leave_open(f"{LEFT}-{number}", self.bootstrap, _partitions(*topics), self.ledger, self.timeout_ms)
 
     def end_writers(self) -> None:
         self.stop.set()
@@ -200,28 +200,25 @@ def run(
     """
     _create_topics(broker.bootstrap)
     load = Load(broker.bootstrap, timeout_ms, draw, programs)
-    in_flight: list[tuple[int, int]] = []
-    told: list[tuple[int, int]] = [load.acknowledged()]
     with ThreadPoolExecutor(len(load.threads)) as pool:
         running = [pool.submit(each) for each in load.threads]
 
         def before_kill(number: int) -> None:
             for dead in (each for each in running if each.done()):
                 dead.result()  # raises what the thread died of
-            if number % LEFT_EVERY == 1:
-                leave_open(f"{LEFT}-{number}", broker.bootstrap, _partitions(LEFT), load.ledger, timeout_ms)
-            in_flight.append(load.in_flight())
-            told.append(load.acknowledged())
+            load.before_kill(number)
 
         try:
             killed = kill_repeatedly(broker, kills, draw, load.counts, MOST_ACKNOWLEDGED, before_kill)
             load.end_writers()
             wait(running[: len(load.writers)])
-            leave_open(f"{LEFT}-last", broker.bootstrap, _partitions(*WRITTEN), load.ledger, timeout_ms)
+            load.leave_open(kills + 1, *WRITTEN)
             broker.kill()
             killed.ready_s.append(start(broker))
-            last_stable_s = _wait_for_last_stable_offsets(broker.bootstrap)
-            behind = _behind(broker.bootstrap)
+            started = time.monotonic()
+            behind = _unstable(broker.bootstrap, TOPICS)
+            last_stable_s = time.monotonic() - started
+            behind += _behind(broker.bootstrap)
         finally:
             load.end_writers()
             load.stop_reading.set()
@@ -229,18 +226,12 @@ def run(
             load.stop_looking.set()
         for thread in running:
             thread.result()
-    return _judge(broker, load, killed, in_flight, told, last_stable_s, behind)
+    return _judge(broker, load, killed, last_stable_s, behind)
 
 
-def _judge(
-    broker: OwnBroker,
-    load: Load,
-    killed: Kills,
-    in_flight: list[tuple[int, int]],
-    told: list[tuple[int, int]],
-    last_stable_s: float,
-    behind: list[str],
-) -> Report:
+def _judge(broker: OwnBroker, load: Load, killed: Kills, last_stable_s: float, behind: list[str]) -> Report:
+    """Once everybody has stopped, the groups' own topic too must come to rest."""
+    unstable = _unstable(broker.bootstrap, (*TOPICS, OFFSETS_TOPIC))
     messages = read_to_end(broker.bootstrap, _partitions(*TOPICS), "read_committed")
     visible = {where: [seen(each, transaction_value) for each in held] for where, held in messages.items()}
     outputs = [_source(each) for where in _partitions(OUTPUT) for each in messages[where]]
@@ -249,11 +240,9 @@ def _judge(
     load.ledger.failures += load.reader.failures
     return Report(
         killed,
-        load.ledger,
-        in_flight,
-        [(now[0] - old[0], now[1] - old[1]) for old, now in pairwise(told)],
+        load,
         last_stable_s,
-        behind,
+        behind + unstable,
         sum(map(len, visible.values())),
         sum(map(len, read_to_end(broker.bootstrap, _partitions(*TOPICS), "read_uncommitted").values())),
         sum(len(list(broker.log_dir.glob(f"{topic}-*/*.log"))) for topic in TOPICS),
@@ -280,33 +269,29 @@ def _create_topics(bootstrap: str) -> None:
     admin.close()
 
 
-def _wait_for_last_stable_offsets(bootstrap: str) -> float:
-    """Seconds until those of all topics, the groups' own included, are at their ends; twice LAST_STABLE_S at most."""
+def _unstable(bootstrap: str, topics: Iterable[str]) -> list[str]:
+    """The partitions whose last stable offset is not at the end, twice LAST_STABLE_S from now; waits for them."""
     admin = AdminClient({"bootstrap.servers": bootstrap, **QUICK_RETRIES})
-    topics = admin.list_topics(timeout=PATIENCE_S).topics
-    where = {
+    described = admin.list_topics(timeout=PATIENCE_S).topics
+    asked = {
         TopicPartition(topic, partition): OffsetSpec.latest()
-        for topic in (*TOPICS, OFFSETS_TOPIC)
-        for partition in topics[topic].partitions
+        for topic in topics
+        for partition in described[topic].partitions
     }
-    started = time.monotonic()
-    while (took_s := time.monotonic() - started) < 2 * LAST_STABLE_S:
-        stable, ends = (
-            {(at.topic, at.partition): each.result().offset for at, each in asked.items()}
-            for asked in (
-                admin.list_offsets(where, isolation_level=level, request_timeout=PATIENCE_S)
-                for level in (IsolationLevel.READ_COMMITTED, IsolationLevel.READ_UNCOMMITTED)
-            )
-        )
-        if all(stable[each] >= ends[each] for each in _partitions(*TOPICS)) and _settled(stable, ends):
-            break
+
+    def ends(level: IsolationLevel) -> dict[Partition, int]:
+        found = admin.list_offsets(asked, isolation_level=level, request_timeout=PATIENCE_S)
+        return {(at.topic, at.partition): each.result().offset for at, each in found.items()}
+
+    deadline = time.monotonic() + 2 * LAST_STABLE_S
+    while True:
+        stable, newest = ends(IsolationLevel.READ_COMMITTED), ends(IsolationLevel.READ_UNCOMMITTED)
+        open_at = {where: offset for where, offset in stable.items() if offset < newest[where]}
+        if not open_at or time.monotonic() > deadline:
+            return [
+                f"the last stable offset of {where} stays at {at} of {newest[where]}" for where, at in open_at.items()
+            ]
         time.sleep(0.1)
-    return took_s
-
-
-def _settled(stable: dict[Partition, int], ends: dict[Partition, int]) -> bool:
-    """The offsets topic grows between the two questions; what is stable must still be near the end."""
-    return all(ends[each] - offset < 100 for each, offset in stable.items())
 
 
 def _behind(bootstrap: str) -> list[str]:
