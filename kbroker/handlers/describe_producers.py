@@ -40,8 +40,11 @@ async def handle(request: DescribeProducersRequest, call: Call, broker: Broker) 
 
 def _describe(topic: str, index: int, broker: Broker) -> PartitionResponse:
     try:
-        if name_error(topic):
-            raise Refusal(ErrorCode.INVALID_TOPIC_EXCEPTION)
+        if reason := name_error(topic):
+            raise Refusal(ErrorCode.INVALID_TOPIC_EXCEPTION, f"Topic name is invalid: {reason}")
+        if topic not in broker.replicas.by_name:
+            unknown = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+            raise Refusal(unknown, unknown.message)
         partition = broker.replicas.find(topic, index)
         partition.check_leader()
         producers = partition.describe_producers()

@@ -27,7 +27,7 @@ Row = WritableTxnMarkerPartitionResult
 
 
 def answer(request: WriteTxnMarkersRequest, call: Call, broker: Broker) -> Answer:
-    """Answered when the markers are as safe as acks=all."""
+    """Answered when the markers are as safe as acks=all. Of a marker for no topics the answer says nothing."""
     del call
     unsafe: dict[Partition, list[tuple[Row, int]]] = {}
     results = []
@@ -39,7 +39,8 @@ def answer(request: WriteTxnMarkersRequest, call: Call, broker: Broker) -> Answe
             )
             for topic in marker.topics
         ]
-        results.append(WritableTxnMarkerResult(producer_id=marker.producer_id, topics=topics))
+        if topics:
+            results.append(WritableTxnMarkerResult(producer_id=marker.producer_id, topics=topics))
     response = WriteTxnMarkersResponse(markers=results)
     return Committing(response, unsafe) if unsafe else response
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 
 from broker_in_memory import NOW_MS, Client, running
+from kbroker.controller.core import name_error
 from kbroker.env import Env
 from kbroker_wire import ErrorCode
 from kbroker_wire.messages.add_offsets_to_txn import AddOffsetsToTxnRequest
@@ -18,9 +19,15 @@ from kbroker_wire.messages.add_partitions_to_txn import (
     AddPartitionsToTxnTopic,
     AddPartitionsToTxnTransaction,
 )
+from kbroker_wire.messages.describe_producers import DescribeProducersRequest, TopicRequest
 from kbroker_wire.messages.describe_transactions import DescribeTransactionsRequest
 from kbroker_wire.messages.end_txn import EndTxnRequest
 from kbroker_wire.messages.init_producer_id import InitProducerIdRequest
+from kbroker_wire.messages.write_txn_markers import (
+    WritableTxnMarker,
+    WritableTxnMarkerTopic,
+    WriteTxnMarkersRequest,
+)
 
 NONE, INVALID, MAPPING = ErrorCode.NONE, ErrorCode.INVALID_REQUEST, ErrorCode.INVALID_PRODUCER_ID_MAPPING
 OLD_FENCED, FENCED = ErrorCode.INVALID_PRODUCER_EPOCH, ErrorCode.PRODUCER_FENCED
@@ -197,3 +204,35 @@ async def test_without_the_topic_of_transactions_nobody_coordinates():
         request = AddPartitionsToTxnRequest(v3_and_below_transactional_id="t")
         assert (await client.ask(request, 3)).results_by_topic_v3_and_below == []
         assert await init(client, "t") == (NONE, 0, 0)
+
+
+async def test_producers_of_what_is_not_there_are_refused_in_words(client: Client) -> None:
+    wanted = [("topic", 9), ("nowhere", 0), ("a b", 0)]
+    asked = [TopicRequest(name=name, partition_indexes=[index]) for name, index in wanted]
+    answer = await client.ask(DescribeProducersRequest(topics=asked), 0)
+    rows = [(row.error_code, row.error_message) for topic in answer.topics for row in topic.partitions]
+    assert rows == [
+        (UNKNOWN, None),
+        (UNKNOWN, "This server does not host this topic-partition."),
+        (
+            ErrorCode.INVALID_TOPIC_EXCEPTION,
+            f"Topic name is invalid: {name_error('a b')}",
+        ),
+    ]
+
+
+async def test_a_marker_for_no_topics_is_not_answered_for(client: Client) -> None:
+    markers = [
+        WritableTxnMarker(
+            producer_id=7,
+            producer_epoch=0,
+            transaction_result=True,
+            topics=topics,
+            coordinator_epoch=0,
+            transaction_version=0,
+        )
+        for topics in ([], [WritableTxnMarkerTopic(name="topic", partition_indexes=[0])])
+    ]
+    answer = await client.ask(WriteTxnMarkersRequest(markers=markers), 2)
+    (marker,) = answer.markers
+    assert [(topic.name, [row.error_code for row in topic.partitions]) for topic in marker.topics] == [("topic", [0])]
