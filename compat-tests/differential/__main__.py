@@ -27,7 +27,13 @@ from .story import Story, told, unlike
 
 NOT_YET = (14, 15)  # COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE: asked again until it is ready
 # Both brokers decide when they are asked, and not some time later.
-AT_ONCE = {"group.initial.rebalance.delay.ms": 0, "group.consumer.assignment.interval.ms": 0}
+AT_ONCE = {
+    "group.initial.rebalance.delay.ms": 0,
+    "group.consumer.assignment.interval.ms": 0,
+    "offsets.topic.num.partitions": 4,
+    "transaction.state.log.num.partitions": 4,
+    "transaction.abort.timed.out.transaction.cleanup.interval.ms": 100,
+}
 Answer = Mapping[str, object]
 Told: TypeAlias = tuple[int, list[Difference]]
 

@@ -12,7 +12,7 @@ from .cases import World
 KEYS = (
     *("name", "topic", "resource_name", "key", "api_key", "topic_id", "partition_index", "partition", "index"),
     *("node_id", "broker_id", "replica_id", "partition_id", "topic_name", "user"),
-    *("group_id", "member_id", "transactional_id", "base_offset"),
+    *("group_id", "member_id", "transactional_id", "base_offset", "producer_id"),
 )
 # Different by nature: only whether they are set is compared.
 CHANCE = {"cluster_id", "host", "port", "session_id", "producer_id", "log_append_time_ms", "finalized_features_epoch"}

@@ -37,6 +37,7 @@ _OLD_EPOCH = (
     "fencing: the first goes on",
     "fencing: with the epoch before",
     "refused: lower epoch",
+    "timed_out: goes on",
 )
 EXPECTED = (
     _expect("ApiVersions", r"api_keys", "not every API is served"),

@@ -1,6 +1,15 @@
 """All stories, in the order in which they are told."""
 
-from . import classic_groups, consumer_groups, group_admin, group_offsets, migration, transactions
+from . import (
+    classic_groups,
+    consumer_groups,
+    group_admin,
+    group_offsets,
+    migration,
+    transaction_admin,
+    transaction_offsets,
+    transactions,
+)
 from .story import Story, Teller
 
 
@@ -11,7 +20,16 @@ def before(teller: Teller) -> None:
 
 
 # What lists all groups, or all transactions, comes first.
-MODULES = (group_admin, classic_groups, group_offsets, consumer_groups, migration, transactions)
+MODULES = (
+    group_admin,
+    transaction_admin,
+    classic_groups,
+    group_offsets,
+    consumer_groups,
+    migration,
+    transactions,
+    transaction_offsets,
+)
 
 
 def all_stories() -> list[Story]:

@@ -26,8 +26,8 @@ def _fields(text: str, **inner: list[Spec]) -> list[Spec]:
     return [_field(line, inner) for line in text.strip().splitlines()]
 
 
-def _message(key: int, fields: list[Spec]) -> Spec:
-    return {"apiKey": key, "validVersions": "0-1", "flexibleVersions": "0+", "fields": fields}
+def _message(key: int, fields: list[Spec], versions: str = "0-1", flexible: str = "0+") -> Spec:
+    return {"apiKey": key, "validVersions": versions, "flexibleVersions": flexible, "fields": fields}
 
 
 _OWNED = _fields("TopicId uuid 0+\nPartitions []int32 0+")
@@ -65,6 +65,31 @@ _GROUP = _fields(
     Member=_MEMBER,
 )
 
+_COMMITTED = _fields(
+    """
+    PartitionIndex int32 0+
+    CommittedOffset int64 0+
+    CommittedLeaderEpoch int32 2+ = -1
+    CommittedMetadata string 0+ ?
+    """
+)
+_COMMITTED_TOPIC = _fields(
+    """
+    Name string 0-5
+    TopicId uuid 6+
+    Partitions []Partition 0+
+    """,
+    Partition=_COMMITTED,
+)
+_REFUSED_TOPIC = _fields(
+    """
+    Name string 0-5
+    TopicId uuid 6+
+    Partitions []Partition 0+
+    """,
+    Partition=_fields("PartitionIndex int32 0+\nErrorCode int16 0+"),
+)
+
 MESSAGES: Mapping[str, Spec] = {
     "ConsumerGroupHeartbeatRequest": _message(
         68,
@@ -98,6 +123,27 @@ MESSAGES: Mapping[str, Spec] = {
             """,
             Assignment=_ASSIGNMENT,
         ),
+    ),
+    "TxnOffsetCommitRequest": _message(
+        28,
+        _fields(
+            """
+            TransactionalId string 0+
+            GroupId string 0+
+            ProducerId int64 0+
+            ProducerEpoch int16 0+
+            GenerationIdOrMemberEpoch int32 3+ = -1
+            MemberId string 3+
+            GroupInstanceId string 3+ ?
+            Topics []Topic 0+
+            """,
+            Topic=_COMMITTED_TOPIC,
+        ),
+        "0-6",
+        "3+",
+    ),
+    "TxnOffsetCommitResponse": _message(
+        28, _fields("ThrottleTimeMs int32 0+\nTopics []Topic 0+", Topic=_REFUSED_TOPIC), "0-6", "3+"
     ),
     "ConsumerGroupDescribeRequest": _message(69, _fields("GroupIds []string 0+\nIncludeAuthorizedOperations bool 0+")),
     "ConsumerGroupDescribeResponse": _message(
