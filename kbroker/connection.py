@@ -25,6 +25,7 @@ from kbroker_wire.messages.produce import ProduceRequest
 from kbroker_wire.schema import Message
 
 from .apis import API_VERSIONS, PRODUCE, Recognised, Served, ShortWay
+from .beginnings import begin, is_wide, unbegun
 from .call import Answer, Body, Call, Parked
 from .cluster import java_address
 from .errors import CloseConnection, code_of
@@ -69,9 +70,10 @@ class Request(NamedTuple):
     correlation_id: int
 
     @property
-    def is_transactional(self) -> bool:
-        """A Produce of a transactional producer."""
-        return isinstance(self.message, ProduceRequest) and self.message.transactional_id is not None
+    def comes_alone(self) -> bool:
+        """A Produce that may have to wait before it is appended: a transactional one, or for many partitions."""
+        message = self.message
+        return isinstance(message, ProduceRequest) and (message.transactional_id is not None or is_wide(message))
 
 
 class Waiting(NamedTuple):
@@ -236,7 +238,8 @@ class Connection:
                 return
             self._turn_bytes -= len(frame)
             if frame[0] == 0 and frame[1] == 0:  # the API key of Produce
-                self._turn_requests -= self._produce(frame, self._turn_requests)
+                served = self._produce(frame, self._turn_requests)
+                self._turn_requests -= served or await self._produce_to_new(frame)
             else:
                 self._turn_requests -= 1
                 await self._request(frame)
@@ -309,25 +312,43 @@ class Connection:
     def _produce(self, frame: memoryview, most: int) -> int:
         """Serve a Produce and the ones that were pipelined right behind it, at most `most`; how many there were.
 
-        What they bring for one partition is appended at once. A request that can not be read ends the connection after
-        those before it were served.
+        None of them if the logs of many partitions must be made first: that is for `_produce_to_new`. What they bring
+        for one partition is appended at once. A request that can not be read ends the connection after those before it
+        were served.
         """
         run = [self._read(frame)]
+        alone = run[0].comes_alone
+        if alone and unbegun(run[0].message, run[0].call, self._broker):
+            return 0
         broken: Exception | None = None
         take = self._buffer.take
         try:
-            while len(run) < most and not run[0].is_transactional and (behind := take()) is not None:
+            while len(run) < most and not alone and (behind := take()) is not None:
                 if behind[0] or behind[1]:
                     self._buffer.untake(behind)
                     break
                 request = self._read(behind)
-                if request.is_transactional:  # it comes alone
+                if request.comes_alone:
                     self._buffer.untake(behind)
                     break
                 self._turn_bytes -= len(behind)
                 run.append(request)
         except (CloseConnection, ProtocolError) as error:
             broken = error
+        self._append(run)
+        if broken is not None:
+            raise broken
+        return len(run)
+
+    async def _produce_to_new(self, frame: memoryview) -> int:
+        """Serve a Produce when the logs of its partitions are made."""
+        request = self._read(frame)
+        await begin(unbegun(request.message, request.call, self._broker), self._broker)
+        self._append([request])
+        return 1
+
+    def _append(self, run: list[Request]) -> None:
+        """Serve Produces, which were read."""
         try:
             pairs = cast("list[tuple[ProduceRequest | OneBatch, Call]]", [request[1:3] for request in run])
             answers = handle_run(pairs, self._broker)
@@ -335,9 +356,6 @@ class Connection:
             answers = [self._failed(request, error) for request in run]
         for request, answer in zip(run, answers, strict=True):
             self._take(answer, request)
-        if broken is not None:
-            raise broken
-        return len(run)
 
     def _failed(self, request: Request, error: Exception) -> Message:
         """What to answer when a handler failed as nobody foresaw. Raises CloseConnection if there is no way to."""
@@ -459,8 +477,9 @@ class Connection:
     def _answered_now(self, frame: memoryview) -> bool:
         """Whether the request was answered or parked: it is of a kind that never awaits."""
         if frame[0] == 0 and frame[1] == 0:  # the API key of Produce
-            self._turn_requests -= self._produce(frame, self._turn_requests)
-            return True
+            count = self._produce(frame, self._turn_requests)
+            self._turn_requests -= count
+            return count > 0
         served = self._broker.dispatch.get(REQUEST_HEAD.unpack_from(frame)[0])
         if served is None or served.answer is None:
             return False

@@ -71,6 +71,7 @@ class ActiveProducer(NamedTuple):
 
 class Partition:
     __slots__ = (
+        "_has_folder",
         "_host",
         "_log",
         "_replica_ends",
@@ -95,6 +96,7 @@ class Partition:
         self.config = config
         self._host = host
         self._log: Log | None = None
+        self._has_folder = False  # known to be there, and to say whose it is
         self.failure: Exception | None = None  # why this replica is offline; until restart
         self.deleted = False
         self.waiters: dict[Waiter, None] = {}  # in the order they came
@@ -183,7 +185,7 @@ class Partition:
         """
         log = self.log
         if log.end == 0:
-            self._host.begin(self)
+            self._make_folder()
         if verified is None and frames[0][0].transactional and not self._host.verifies_transactions:
             verified = UNASKED
         try:
@@ -204,6 +206,25 @@ class Partition:
             if not self.waits_for_disk:
                 self._advance()
         return appended
+
+    @property
+    def has_files(self) -> bool:
+        """Whether an append would find all it needs: the log is open, and has its first segment."""
+        return self._log is not None and bool(self._log.segments)
+
+    def begin(self, now_ms: int) -> None:
+        """Make what the first append would make, if the partition is here and takes appends. Raises as `append`."""
+        if self.deleted or not self.is_leader or self.has_files:
+            return
+        log = self.log
+        if not log.segments:
+            self._make_folder()
+            log.roll(now_ms, self.leader_epoch)
+
+    def _make_folder(self) -> None:
+        if not self._has_folder:
+            self._host.begin(self)
+            self._has_folder = True
 
     # -- transactions
 

@@ -13,7 +13,7 @@ from .config import LogConfig
 from .deletion import Removal, rename_away
 from .entry import NO_PRODUCER, Appended, Buffer, Entry, Format, Origin
 from .epochs import FILE_NAME as EPOCHS_FILE
-from .epochs import Epochs
+from .epochs import NO_EPOCH, Epochs
 from .errors import (
     Closed,
     Corrupt,
@@ -257,10 +257,15 @@ class Log:
 
     # -- rolling
 
-    def roll(self, now_ms: int) -> None:
-        """Begin a new segment at `end`, unless the active one is empty. Raises WriteFailed, Poisoned, Closed."""
+    def roll(self, now_ms: int, epoch: int = NO_EPOCH) -> None:
+        """Begin a new segment at `end`, unless the active one is empty. Raises WriteFailed, Poisoned, Closed.
+
+        epoch  of a leader who is about to append, to be remembered if it is new
+        """
         if self.poisoned is not None or self._closed:
             self._refuse()
+        if epoch > self.epochs.latest:
+            self._assign_epoch(epoch, self.end)
         if self._active is None or self._active.size:
             self._roll(self.end, now_ms)
 
