@@ -49,6 +49,7 @@ class Cluster:
         self._clock, self._pause = clock, pause
         self._deadline = clock() + timeout_s
         self._reached = False  # once a broker has answered, one that goes away is waited for
+        self._attempting = False
         self._first: Connection | None = None
         self._connections: dict[int, Connection] = {}
         self._addresses: dict[int, Address] = {}
@@ -62,8 +63,18 @@ class Cluster:
     def patiently(self, attempt: Callable[[], T]) -> T:
         """What `attempt` gives, called again while a broker refuses for now or goes away, until the time is over.
 
-        Raises what the last attempt raised.
+        Within an attempt only the outermost one is made again, which looks up again whom to ask. Raises what the last
+        attempt raised.
         """
+        if self._attempting:
+            return attempt()
+        self._attempting = True
+        try:
+            return self._repeat(attempt)
+        finally:
+            self._attempting = False
+
+    def _repeat(self, attempt: Callable[[], T]) -> T:
         wait_s = FIRST_PAUSE_S
         while True:
             try:

@@ -43,6 +43,7 @@ STATES = (
     "PrepareEpochFence",
 )
 ONGOING, PREPARE_ABORT, PREPARE_COMMIT = "Ongoing", "PrepareAbort", "PrepareCommit"
+OPEN = (ONGOING, PREPARE_ABORT, PREPARE_COMMIT)
 NO_TRANSACTION = -1  # where a start, in ms or as an offset, would stand
 NOBODYS_LEADER = -1
 
@@ -57,7 +58,7 @@ class ListedTransaction:
 
 @dataclass(frozen=True, slots=True)
 class Transaction:
-    """`coordinator` is a node id; `started_ms`, since 1970, is None while there is no transaction.
+    """`coordinator` is a node id; `started_ms`, since 1970, is None before the first transaction.
 
     partitions  of a transaction that ends only those that have not got their markers
     """

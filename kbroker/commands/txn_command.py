@@ -13,6 +13,7 @@ from .failures import Failure
 from .options import complain, say, say_json
 from .table import Cell, compact, shown, table
 from .transactions import (
+    OPEN,
     STATES,
     Producer,
     Transaction,
@@ -120,7 +121,7 @@ def _transaction_text(cluster: Cluster, transaction: Transaction) -> str:
         ("timeout", f"{transaction.timeout_ms / 1000:g} s"),
         ("coordinator", f"{cluster.address(transaction.coordinator)} (node {transaction.coordinator})"),
     ]
-    if transaction.started_ms is not None:
+    if transaction.started_ms is not None and transaction.state in OPEN:  # an ended one may still have its start
         open_s = max(0.0, time.time() - transaction.started_ms / 1000)
         lines.insert(4, ("started", f"{_iso(transaction.started_ms)}, {open_s:.1f} s ago"))
     lines.append(("partitions", compact(transaction.partitions) or "-"))
