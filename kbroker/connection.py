@@ -57,6 +57,9 @@ LARGEST_PLAIN_REQUEST = 4 * 1024 * 1024  # any request but Produce, whose record
 MOST_ELEMENTS = 100_000
 BYTES_PER_ELEMENT = 1024  # so many bytes of a request allow one element more
 
+# Parked, these (Fetch, JoinGroup, SyncGroup) wait for what others do; the rest for the disk, or a transaction to end.
+WAIT_FOR_OTHERS = {1, 11, 14}
+
 REQUEST_HEAD = struct.Struct(">hhi")  # api key, api version, correlation id
 SIZE = struct.Struct(">i")
 
@@ -190,13 +193,13 @@ class Connection:
 
     def drain(self) -> None:
         """The broker is stopping: finish what is in the hands of a handler, half sent, or appended and waiting for its
-        durability, then close; a connection that owes nothing, or only a parked Fetch, closes now."""
+        durability, then close; a connection that owes nothing, or only what waits for others, closes now."""
         self._draining = True
         if self._idle:
             self.close()
 
     def _owes_an_ack(self) -> bool:
-        return any(waiting.served.key == PRODUCE for waiting in self._waiting)
+        return any(waiting.served.key not in WAIT_FOR_OTHERS for waiting in self._waiting)
 
     def close(self) -> None:
         """Idempotent; a task waiting on the socket gets ClosedResourceError."""

@@ -40,8 +40,16 @@ from kbroker_wire import ErrorCode
 from kbroker_wire.messages.api_versions import ApiVersionsRequest
 from kbroker_wire.messages.create_topics import CreateTopicsResponse
 from kbroker_wire.messages.describe_configs import DescribeConfigsRequest, DescribeConfigsResource
+from kbroker_wire.messages.end_txn import EndTxnRequest
+from kbroker_wire.messages.find_coordinator import FindCoordinatorRequest
 from kbroker_wire.messages.init_producer_id import InitProducerIdRequest
+from kbroker_wire.messages.join_group import JoinGroupRequest, JoinGroupRequestProtocol
 from kbroker_wire.messages.metadata import MetadataRequest
+from kbroker_wire.messages.offset_commit import (
+    OffsetCommitRequest,
+    OffsetCommitRequestPartition,
+    OffsetCommitRequestTopic,
+)
 from storage_faults import FaultyFiles
 
 VERSIONS = ApiVersionsRequest(client_software_name="test", client_software_version="1")
@@ -272,6 +280,55 @@ async def test_a_stop_answers_a_produce_that_waits_for_its_sync(gate):
         gate.open()
         assert [produced(await client.receive()).base_offset for _ in range(2)] == [0, 1]
         assert await client.is_closed()
+    assert await stopped_cleanly(files)
+
+
+async def test_a_stop_answers_commits_that_wait_for_their_sync(gate):
+    files = MemoryFiles()
+    async with running(env=in_memory(gate, files)) as node:
+        await node.create("topic")
+        group, producer = node.dial(), node.dial()
+        await group.ask(FindCoordinatorRequest(coordinator_keys=["g"]))
+        await producer.ask(InitProducerIdRequest(transactional_id="t", transaction_timeout_ms=1000))
+        gate.close()
+        offset = OffsetCommitRequestPartition(partition_index=0, committed_offset=5, committed_metadata=None)
+        topics = [OffsetCommitRequestTopic(name="topic", partitions=[offset])]
+        await group.send(OffsetCommitRequest(group_id="g", topics=topics), 9)
+        await producer.send(EndTxnRequest(transactional_id="t", producer_id=0, producer_epoch=0, committed=False), 5)
+        while not gate.held or not all(connection.parked for connection in node.broker.connections._open):
+            await trio.lowlevel.checkpoint()
+        node.stop()
+        await wait_all_tasks_blocked()
+        gate.open()
+        [row] = (await group.receive()).topics[0].partitions
+        assert row.error_code == ErrorCode.NONE
+        ended = await producer.receive()
+        assert (ended.error_code, ended.producer_epoch) == (ErrorCode.NONE, 1)
+        assert await group.is_closed()
+        assert await producer.is_closed()
+    assert await stopped_cleanly(files)
+
+
+async def test_a_stop_does_not_wait_for_a_parked_join(autojump_clock):
+    files = MemoryFiles()
+    async with running(env=in_memory(files=files)) as node:
+        client = node.dial()
+        await client.ask(FindCoordinatorRequest(coordinator_keys=["g"]))
+        protocols = [JoinGroupRequestProtocol(name="p", metadata=b"")]
+        join = JoinGroupRequest(
+            group_id="g",
+            session_timeout_ms=10_000,
+            rebalance_timeout_ms=300_000,
+            member_id="",
+            protocol_type="consumer",
+            protocols=protocols,
+        )
+        await client.send(join, 3)
+        while not all(connection.parked for connection in node.broker.connections._open):
+            await trio.lowlevel.checkpoint()
+        node.stop()
+        assert await client.is_closed()
+        assert trio.current_time() < 1
     assert await stopped_cleanly(files)
 
 
