@@ -144,7 +144,7 @@ class ConsumerGroups:
             return
         if group.assigned_at_ms:
             interval_ms = self.times(group.id).consumer_assignment_interval_ms
-            if now.ms < group.assigned_at_ms + interval_ms:
+            if 0 <= now.ms - group.assigned_at_ms < interval_ms:  # below 0: the wall clock was set back
                 return
         image = self.context.image
         ids_of: dict[frozenset[str], frozenset[bytes]] = {}  # most members want the same

@@ -117,6 +117,13 @@ def test_two_assignments_are_at_least_the_interval_apart() -> None:
     assert story("1.1 beat a") == ["a: epoch 2, t:0-1"]
 
 
+def test_a_wall_clock_that_was_set_back_holds_up_no_assignment() -> None:
+    story = Story(group_consumer_assignment_interval_ms="1000")
+    story("0 join a")
+    story.group().assigned_at_ms += 3_600_000  # as it was seen then
+    assert story("0.5 join b") == ["b: epoch 3, nothing"], "and not epoch 2: the target is that of both"
+
+
 def test_who_joins_an_empty_group_need_not_wait_for_the_interval() -> None:
     story = Story(group_consumer_assignment_interval_ms="1000")
     story("0 join a")
