@@ -37,6 +37,7 @@ FETCH = 1
 FIRST = 5  # the version that answers with the three numbers of `OFFSETS`
 READ_COMMITTED = 1
 MOST_LEARNED = 64  # times of one connection: learning takes as long as it saves, so it must come to an end
+LONGEST_LEARNED = 1024  # bytes: a request may name its topic, its client and its rack with 32 KiB each
 BEHIND_CORRELATION_ID = 8
 OFFSET_BYTES = 8
 EMPTY_RECORDS_BYTES = 4  # their length and, in flexible versions, three empty sections of tags: four bytes in both
@@ -124,7 +125,8 @@ class ShortWay:
         if len(topics) != 1 or len(topics[0].partitions) != 1 or request.session_epoch != SESSIONLESS_EPOCH:
             return
         if (
-            request.session_id
+            len(frame) > LONGEST_LEARNED
+            or request.session_id
             or request.isolation_level not in (0, READ_COMMITTED)
             or version < FIRST
             or not self._left

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 FIRST = 5  # the version that answers with the three numbers of `OFFSETS`
 MOST_LEARNED = 64  # times of one connection: learning takes as long as it saves, so it must come to an end
+LONGEST_LEARNED = 1024  # bytes: a request may name its topic and its client with 32 KiB each
 BEHIND_CORRELATION_ID = 8
 EMPTY_RECORDS_BYTES = 4  # their length and, in flexible versions, three empty sections of tags: four bytes in both
 NO_TAGS = b"\0\0\0"
@@ -100,6 +101,8 @@ class ShortWay:
         header = encode_request_header(RequestHeader(ProduceRequest.key or 0, version, 0, call.client_id))
         start = header[BEHIND_CORRELATION_ID:] + request.encode(version)[:-EMPTY_RECORDS_BYTES]
         end = BEHIND_CORRELATION_ID + len(start)
+        if end > LONGEST_LEARNED:
+            return
         if frame[BEHIND_CORRELATION_ID:end] == start:  # else it says it in other bytes than we would, tags for instance
             head, tail = _around_offsets(request, version)
             self._known[start] = Beginning(request, call, version, version >= ProduceRequest.flexible_from, head, tail)

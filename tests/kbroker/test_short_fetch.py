@@ -113,6 +113,12 @@ def test_learning_comes_to_an_end(way):
     assert learned(way, fetch_request("topic"), 12) is not None
 
 
+def test_long_names_are_not_remembered(way):
+    assert learned(way, fetch_request("t" * 30_000), 12) is None
+    assert learned(way, fetch_request("topic", rack_id="r" * 30_000), 12) is None
+    assert learned(way, fetch_request("t" * 249, rack_id="r" * 249), 12) is not None
+
+
 @given(
     version=st.sampled_from([5, 11, 12, 13, 18]),
     at=st.integers(0, 120),

@@ -112,6 +112,12 @@ def test_learning_comes_to_an_end(beginnings):
     assert learned(beginnings, produce_request("topic", batch()), 9) is not None
 
 
+def test_long_names_are_not_remembered(beginnings):
+    assert learned(beginnings, produce_request("t" * 30_000, batch()), 9) is None
+    assert learned(beginnings, produce_request("topic", batch()), 9, "c" * 30_000) is None
+    assert learned(beginnings, produce_request("t" * 249, batch(bytes(30_000))), 9, "c" * 249) is not None
+
+
 @given(
     version=st.sampled_from([5, 8, 9, 12, 13]),
     size=st.integers(0, 300),
