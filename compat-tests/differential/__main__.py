@@ -26,10 +26,11 @@ from .stories import all_stories, before
 from .story import Story, told, unlike
 
 NOT_YET = (14, 15)  # COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE: asked again until it is ready
-# Both brokers decide when they are asked, and not some time later.
+# Both brokers decide when they are asked, not some time later, and keep records however old they say that they are.
 AT_ONCE = {
     "group.initial.rebalance.delay.ms": 0,
     "group.consumer.assignment.interval.ms": 0,
+    "log.retention.ms": -1,
     "offsets.topic.num.partitions": 4,
     "transaction.state.log.num.partitions": 4,
     "transaction.abort.timed.out.transaction.cleanup.interval.ms": 100,

@@ -171,12 +171,12 @@ def sharing(teller: Teller) -> None:
                 take(member, answer)
 
         take("a", enter(teller, group, "a", names, "a joins", server_assignor=assignor))
-        take("b", enter(teller, group, "b", names, "b joins"))
+        take("b", enter(teller, group, "b", names, "b joins", server_assignor=assignor))
         describe(teller, group, "b waits")
         for turn in range(3):
             round_of(f"two, {turn}", "a", "b")
         describe(teller, group, "two")
-        take("c", enter(teller, group, "c", names[-1:], "c joins"))
+        take("c", enter(teller, group, "c", names[-1:], "c joins", server_assignor=assignor))
         for turn in range(3):
             round_of(f"three, {turn}", "a", "b", "c")
         describe(teller, group, "three")
