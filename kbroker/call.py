@@ -47,6 +47,17 @@ class Parked(ABC):
         """Forget it: take it off every list it stands on. Called once after `answer`, or instead of it."""
 
 
+def close_records(message: Message) -> None:
+    """Give back what an answer has leased; for one that is not sent."""
+    for field in type(message).fields:
+        value = getattr(message, field.name)
+        if field.kind == "array" and isinstance(field.item, type):
+            for each in value or ():
+                close_records(each)
+        elif field.kind == "records" and value is not None and not isinstance(value, bytes | bytearray | memoryview):
+            value.close()
+
+
 # A body that needs no encoding any more: bytes, or records between bytes.
 Body = bytes | tuple[bytes, Slice, bytes]
 

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 import trio
-from trio.lowlevel import checkpoint
+from trio.lowlevel import checkpoint, wait_writable
 
 from kbroker_wire import ProtocolError
 from kbroker_wire.framing import FrameBuffer
@@ -26,7 +26,7 @@ from kbroker_wire.schema import Message
 
 from .apis import API_VERSIONS, PRODUCE, Recognised, Served, ShortWay
 from .beginnings import begin, is_wide, unbegun
-from .call import Answer, Body, Call, Parked
+from .call import Answer, Body, Call, Parked, close_records
 from .cluster import java_address
 from .errors import CloseConnection, code_of
 from .handlers.api_versions import unknown_version
@@ -398,12 +398,16 @@ class Connection:
             if tail:
                 self._out.append(tail)
         else:
-            # the only records that are not bytes are slices of our own logs
-            parts = cast("list[Part]", answer.encode_parts(version, head))
-            size = 0
-            for part in parts:
-                size += len(part) if isinstance(part, (bytes, bytearray)) else part.nbytes
-            self._out.append(SIZE.pack(size))
+            try:
+                # the only records that are not bytes are slices of our own logs
+                parts = cast("list[Part]", answer.encode_parts(version, head))
+                size = 0
+                for part in parts:
+                    size += len(part) if isinstance(part, (bytes, bytearray)) else part.nbytes
+                self._out.append(SIZE.pack(size))
+            except Exception:
+                close_records(answer)
+                raise
             self._out += parts
         self._out_bytes += size + 4
 
@@ -431,9 +435,13 @@ class Connection:
 
     async def _flush(self) -> None:
         try:
-            await send_parts(self._sock, self._out, self._calls)
+            await send_parts(self._sock, self._out, self._calls, self._room)
         finally:
             self._release()
+
+    async def _room(self, sock: socket.socket) -> None:
+        await wait_writable(sock)
+        self.last_active = trio.current_time()  # a peer that reads is not idle, however long one answer takes it
 
     def _release(self) -> None:
         for part in self._out:
@@ -559,7 +567,8 @@ class Connection:
     async def _wait_for_parked(self) -> bool:
         """Until the head of `waiting` can be answered or more bytes came; False when the peer has closed.
 
-        The peer is watched by reading ahead; once READ_AHEAD_BYTES wait behind the parked request it is not.
+        The peer is watched by reading ahead; once READ_AHEAD_BYTES wait behind the parked request, by what the system
+        tells of it, and only if nothing is owed to it: what it sent before it left is served.
         """
         return await self._wait_for_head(watching=self._buffer.buffered < READ_AHEAD_BYTES)
 
@@ -577,7 +586,10 @@ class Connection:
             try:
                 if watching:
                     return await self._receive()
-                await trio.sleep_forever()
+                if self._owes_an_ack():
+                    await trio.sleep_forever()
+                await self._readable.hang_up()
+                return False
             finally:
                 head.on_ready = None  # only while the task waits here may another one answer
         return True

@@ -22,6 +22,7 @@ from trio.lowlevel import Abort, Task, current_task, reschedule, wait_readable, 
 from .env import WaitReadable
 
 EVENTS = 256  # told in one turn; the rest comes in the next
+HUNG_UP = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR if hasattr(select, "epoll") else 0
 
 
 class Readable:
@@ -40,6 +41,13 @@ class Readable:
         del serve
         await self._wait_readable(self._sock)
 
+    async def hang_up(self) -> None:
+        """Until the peer has closed its side, or reset the connection; what it sent before may still be unread.
+
+        For ever where only a read would tell. Raises ClosedResourceError as `wait` does.
+        """
+        await trio.sleep_forever()
+
     def close(self) -> None:
         """Before the socket is closed."""
         trio.lowlevel.notify_closing(self._sock)
@@ -48,7 +56,7 @@ class Readable:
 class Registered(Readable):
     """One socket's readiness, told by `Readiness`."""
 
-    __slots__ = ("_closed", "_descriptor", "_news", "_readiness", "_serve", "_task")
+    __slots__ = ("_closed", "_descriptor", "_news", "_readiness", "_serve", "_task", "hung_up")
 
     def __init__(self, sock: socket.socket, readiness: Readiness) -> None:
         super().__init__(sock)
@@ -58,6 +66,7 @@ class Registered(Readable):
         self._task: Task | None = None
         self._serve: Callable[[], bool] | None = None
         self._closed = False
+        self.hung_up = False
 
     async def wait(self, serve: Callable[[], bool] | None = None) -> None:
         if self._closed:
@@ -67,6 +76,18 @@ class Registered(Readable):
             return
         self._task, self._serve = current_task(), serve
         await wait_task_rescheduled(self._abort)
+
+    async def hang_up(self) -> None:
+        if self._closed:
+            raise trio.ClosedResourceError
+        if not self.hung_up:
+            self._task, self._serve = current_task(), self._stay
+            await wait_task_rescheduled(self._abort)
+
+    def _stay(self) -> bool:
+        """Go on waiting for the end; what there is to read is news to who reads next."""
+        self._news = True
+        return not self.hung_up
 
     def _abort(self, _: object) -> Abort:
         self._task = None
@@ -117,9 +138,11 @@ class Readiness:
         registered = self._registered
         while self._epoll is not None:
             await wait_readable(self._epoll.fileno())
-            for descriptor, _ in self._epoll.poll(0, EVENTS):
+            for descriptor, events in self._epoll.poll(0, EVENTS):
                 readable = registered.get(descriptor)
                 if readable is not None:
+                    if events & HUNG_UP:
+                        readable.hung_up = True
                     self._tell(readable)
 
     def _tell(self, readable: Registered) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from trio.lowlevel import checkpoint, wait_writable
@@ -47,7 +47,12 @@ NATIVE = SendCalls(sendfile=getattr(os, "sendfile", None), more=getattr(socket, 
 PORTABLE = SendCalls(sendfile=None, more=0)
 
 
-async def send_bytes(sock: socket.socket, data: bytes | bytearray | memoryview, flags: int = 0) -> None:
+Wait = Callable[[socket.socket], Awaitable[object]]  # until the socket has room; the peer has read something then
+
+
+async def send_bytes(
+    sock: socket.socket, data: bytes | bytearray | memoryview, flags: int = 0, wait: Wait = wait_writable
+) -> None:
     """All of `data`; waits for room when the socket's buffer is full."""
     try:
         sent = sock.send(data, flags)
@@ -57,14 +62,16 @@ async def send_bytes(sock: socket.socket, data: bytes | bytearray | memoryview, 
         return
     rest = memoryview(data)[sent:]
     while rest:
-        await wait_writable(sock)
+        await wait(sock)
         try:
             rest = rest[sock.send(rest, flags) :]
         except BlockingIOError:
             continue
 
 
-async def send_slice(sock: socket.socket, piece: Slice, calls: SendCalls, *, last: bool = True) -> None:
+async def send_slice(
+    sock: socket.socket, piece: Slice, calls: SendCalls, *, last: bool = True, wait: Wait = wait_writable
+) -> None:
     """A range of a log; from a file by `sendfile` where that exists.
 
     last   nothing follows: the kernel would hold the end back for 200 ms if it were told that more comes
@@ -75,15 +82,15 @@ async def send_slice(sock: socket.socket, piece: Slice, calls: SendCalls, *, las
     if descriptor < 0 or calls.sendfile is None:
         *buffers, end = piece.buffers() or [memoryview(b"")]
         for buffer in buffers:
-            await send_bytes(sock, buffer, calls.more)
-        await send_bytes(sock, end, 0 if last else calls.more)
+            await send_bytes(sock, buffer, calls.more, wait)
+        await send_bytes(sock, end, 0 if last else calls.more, wait)
         return
     position, left = piece.position, piece.nbytes
     while left:
         try:
             sent = calls.sendfile(sock.fileno(), descriptor, position, min(left, SENDFILE_BYTES))
         except BlockingIOError:
-            await wait_writable(sock)
+            await wait(sock)
             continue
         if sent == 0:
             raise PeerGone(f"the file ended {left} bytes before the end of the range that was promised")
@@ -93,7 +100,9 @@ async def send_slice(sock: socket.socket, piece: Slice, calls: SendCalls, *, las
             await checkpoint()
 
 
-async def send_parts(sock: socket.socket, parts: Sequence[Part], calls: SendCalls = NATIVE) -> None:
+async def send_parts(
+    sock: socket.socket, parts: Sequence[Part], calls: SendCalls = NATIVE, wait: Wait = wait_writable
+) -> None:
     """All parts in order, neighbouring bytes in one call. Ranges are not closed here: their owner does."""
     pending: list[bytes | bytearray | memoryview] = []
     for part in parts:
@@ -104,8 +113,8 @@ async def send_parts(sock: socket.socket, parts: Sequence[Part], calls: SendCall
             pending.append(part.read())
             continue
         if pending:
-            await send_bytes(sock, b"".join(pending), calls.more)
+            await send_bytes(sock, b"".join(pending), calls.more, wait)
             pending.clear()
-        await send_slice(sock, part, calls, last=part is parts[-1])
+        await send_slice(sock, part, calls, last=part is parts[-1], wait=wait)
     if pending:
-        await send_bytes(sock, pending[0] if len(pending) == 1 else b"".join(pending))
+        await send_bytes(sock, pending[0] if len(pending) == 1 else b"".join(pending), wait=wait)

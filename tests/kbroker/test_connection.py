@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import select
 import struct
 from dataclasses import replace
 
@@ -25,12 +26,13 @@ from broker_in_memory import (
     values,
 )
 from kbroker.batches import KAFKA_BATCHES
-from kbroker.connection import MOST_ELEMENTS
+from kbroker.connection import MOST_ELEMENTS, READ_AHEAD_BYTES
 from kbroker.env import Env
 from kbroker.transport import PORTABLE
 from kbroker_storage.platform_calls import portable
 from kbroker_wire import ErrorCode
 from kbroker_wire.messages.api_versions import ApiVersionsRequest, ApiVersionsResponse
+from kbroker_wire.messages.fetch import FetchPartition, FetchRequest, FetchTopic
 from kbroker_wire.messages.metadata import MetadataRequest, MetadataResponse
 from kbroker_wire.messages.produce import ProducePartition, ProduceRequest, ProduceTopic
 
@@ -224,6 +226,33 @@ async def test_a_closed_connection_drops_a_parked_fetch_at_once(node, behind, au
     assert trio.current_time() == 0
 
 
+@pytest.mark.skipif(not hasattr(select, "epoll"), reason="elsewhere it is noticed when the time is up")
+async def test_a_peer_that_leaves_behind_more_than_is_read_ahead_is_noticed(node, autojump_clock):
+    client = node.connect()
+    await client.send(fetch_request("topic", wait_ms=600_000), 12)
+    await client.stream.send_all(client.frame(VERSIONS, 3) * (READ_AHEAD_BYTES // 16))
+    await wait_all_tasks_blocked()
+    assert node.connections[-1]._buffer.buffered >= READ_AHEAD_BYTES
+    client.close()
+    await wait_all_tasks_blocked()
+    assert not partition_of(node).waiters
+    assert trio.current_time() == 0
+
+
+async def test_what_a_peer_sent_before_it_left_is_appended_behind_produces_that_wait(node, gate, autojump_clock):
+    client = node.connect()
+    gate.close()
+    await client.send(produce_request("topic", batch(b"first")), 12)
+    await wait_all_tasks_blocked()
+    await client.send(fetch_request("topic"), 12)
+    await client.send(produce_request("topic", batch(b"x" * READ_AHEAD_BYTES)), 12)
+    await client.stream.send_eof()
+    await wait_all_tasks_blocked()
+    gate.open()
+    await wait_all_tasks_blocked()
+    assert partition_of(node).log.end == 2
+
+
 async def test_a_closed_connection_drops_parked_produces_at_once(node, gate, autojump_clock):
     client = node.connect()
     gate.close()
@@ -275,6 +304,23 @@ async def test_an_answer_that_can_not_be_encoded_closes_only_its_connection(node
     await client.send(MetadataRequest(topics=[]), 12)
     assert await client.is_closed()
     assert (await other.ask(VERSIONS, 3)).error_code == ErrorCode.NONE
+
+
+@pytest.mark.parametrize("wait_ms", [0, 1000])
+async def test_an_answer_that_can_not_be_encoded_gives_its_leases_back(tmp_path, wait_ms, monkeypatch, autojump_clock):
+    async with running({"log.dirs": str(tmp_path / "data")}, disk_env()) as node:
+        await node.create("topic", 3)
+        client = node.connect()
+        await client.ask(produce_request("topic", [batch(), batch(), batch()]), 12)
+        await fetch(client, "topic")
+        monkeypatch.setattr("kbroker.fetching.Fetch.session_id", "no number")
+        partitions = [FetchPartition(partition=each, fetch_offset=0, partition_max_bytes=1000) for each in range(3)]
+        topics = [FetchTopic(topic="topic", partitions=partitions)]
+        request = FetchRequest(max_wait_ms=wait_ms, min_bytes=10**6, topics=topics)
+        await client.send(request, 12)
+        assert await client.is_closed()
+        files = [partition_of(node, index=index).log.segments[-1].store.file for index in range(3)]
+        assert not any(file.leased() for file in files)
 
 
 async def test_a_failed_produce_without_acks_closes_the_connection(node):

@@ -10,7 +10,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from broker_in_memory import batch, fetch_request, produce, running
+from broker_in_memory import batch, fetch_request, produce, produce_request, running
 from kbroker.config import ConfigError
 from kbroker.listeners import BACK_OFF_S, told_address
 from kbroker.settings.listeners import parse_overrides
@@ -144,11 +144,11 @@ async def test_out_of_descriptors_accepting_pauses_and_goes_on(monkeypatch):
 # -- idle
 
 
-async def serve_through_connections(node):
+async def serve_through_connections(node, **options):
     """A client over memory whose connection is one of those the broker watches."""
-    client = node.connect()
+    client = node.connect(**options)
     await wait_all_tasks_blocked()
-    node.broker.connections._open.add(node.connections[-1])
+    node.broker.connections._open[node.connections[-1]] = None
     return client
 
 
@@ -171,6 +171,33 @@ async def test_a_connection_that_waits_for_an_answer_is_not_idle(autojump_clock)
         await trio.sleep(30)
         assert (await produce(node.connect(), "topic", batch())).error_code == ErrorCode.NONE
         assert (await client.receive()).responses[0].partitions[0].high_watermark == 1
+
+
+@pytest.mark.parametrize("size", [9_000, 900_000])  # in memory: of small pieces, and of one large one
+async def test_who_reads_one_large_answer_slowly_is_not_idle(size, autojump_clock):
+    async with running({"connections.max.idle.ms": "10000"}) as node:
+        await node.create("topic")
+        client = await serve_through_connections(node, send_buffer=4096)
+        for _ in range(900_000 // size):
+            await client.ask(produce_request("topic", batch(b"x" * size)), 12)
+        await client.send(fetch_request("topic", max_bytes=10_000_000), 12)
+        began, left = trio.current_time(), int.from_bytes(await client._exactly(4), "big")
+        while left > 0:
+            await trio.sleep(1)
+            left -= len(await client._exactly(min(left, 25_000)))
+        client._asked.popleft()
+        assert trio.current_time() - began > 20
+        assert (await client.ask(VERSIONS, 3)).error_code == ErrorCode.NONE
+
+
+async def test_who_reads_nothing_of_a_large_answer_is_idle(autojump_clock):
+    async with running({"connections.max.idle.ms": "10000"}) as node:
+        await node.create("topic")
+        client = await serve_through_connections(node, send_buffer=4096)
+        await client.ask(produce_request("topic", batch(b"x" * 900_000)), 12)
+        await client.send(fetch_request("topic"), 12)
+        await trio.sleep(30)
+        assert node.connections[-1]._sock.fileno() == -1
 
 
 @pytest.mark.parametrize("setting", [30_000, 102_400, -1])

@@ -118,6 +118,47 @@ async def test_a_cancelled_wait_leaves_the_news_to_the_next(readiness, pair, aut
     assert ours.recv(10) == b"later"
 
 
+async def test_a_peer_that_hangs_up_is_seen_behind_what_nobody_reads(readiness, pair, autojump_clock):
+    ours, theirs = pair
+    readable = readiness.of(ours)
+    for _ in range(3):  # news that are not read do not end it, and are not lost
+        theirs.send(b"unread")
+        with trio.move_on_after(1) as waited:
+            await readable.hang_up()
+        assert waited.cancelled_caught
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(readable.hang_up)
+        await wait_all_tasks_blocked()
+        theirs.send(b"last")
+        theirs.shutdown(socket.SHUT_WR)
+    await readable.hang_up()  # and it stays so
+    with trio.fail_after(1):
+        await readable.wait()
+    assert ours.recv(100) == b"unread" * 3 + b"last"
+
+
+@BOTH_WAYS
+async def test_closing_ends_the_wait_for_the_peer_to_hang_up(native, pair, nursery, autojump_clock):
+    readiness = Readiness(native=native)
+    nursery.start_soon(readiness.run)
+    ours, _ = pair
+    readable = readiness.of(ours)
+    with trio.move_on_after(5) as waited:
+        nursery.start_soon(trio.sleep, 1)
+        async with trio.open_nursery() as closing:
+
+            @closing.start_soon
+            async def _() -> None:
+                await wait_all_tasks_blocked()
+                readable.close()
+
+            with pytest.raises(trio.ClosedResourceError):
+                await readable.hang_up()
+    assert waited.cancelled_caught is not native, "Trio's own way hears of nothing but data"
+    nursery.cancel_scope.cancel()
+    readiness.close()
+
+
 async def test_a_descriptor_that_is_used_again_is_a_new_one(readiness):
     for _ in range(50):
         ours, theirs = socket.socketpair()
