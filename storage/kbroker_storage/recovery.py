@@ -8,6 +8,10 @@ treated by what follows it:
   `<segment>.log.<position>.damaged`, and the log goes on with the valid frame, at the offsets it always had. The
   offsets in between are a hole, as compaction leaves them too; readers step over it. Within a segment the frames
   behind the damage move to a segment of their own, so that the frames before it stay as and where they are.
+- a valid frame, but the damage, in the last segment, has a sector of zeros: it was never written, while what was
+  appended later was. A power cut does that, and only to what was not synced: nobody was promised any of it, and it goes
+  the way of a torn tail, after being copied to a side file. So the log is a prefix of what was appended: a producer
+  that sends again what is missing is not told that it is out of order.
 
 Every step may be interrupted and is done again, to the same effect, by the next start. Nothing here refuses to start.
 """
@@ -26,6 +30,7 @@ from .store import Store
 
 COPY_BYTES = 1 << 20
 SEARCH_BYTES = 1 << 22
+SECTOR_BYTES = 512  # the smallest block of any file system: what is not written in it reads as zeros, all of it
 NOT_ZERO = re.compile(rb"[^\0]")
 NEAR_OFFSETS_BITS = 24  # a frame behind damage is looked for among the next 2**24 offsets at least
 
@@ -165,11 +170,8 @@ class Recovery:
         """The frame at `segment.size` is wrong: cut it off, having set aside what must not be lost."""
         position = segment.size
         found = self._next_valid(segment, position, file_size, limit)
-        if found is None and limit is None:
-            self.repaired.append(
-                f"{error}: cut {file_size - position} bytes off the end, the log ends at {segment.end}"
-            )
-            segment.store.undo()
+        if limit is None and (found is None or never_written(segment.store.file, position, found[0])):
+            self._cut_off(segment, file_size, error, keep=found is not None)
             return None
         valid_at, entry = found if found is not None else (file_size, None)
         aside = f"{segment.path}.{position}{DAMAGED}"
@@ -182,6 +184,18 @@ class Recovery:
         if behind is None or behind.base != segment.base:
             segment.store.undo()
         return behind
+
+    def _cut_off(self, segment: Segment, file_size: int, error: Corrupt, *, keep: bool) -> None:
+        """The log ends before the damage; `keep`: what is cut off is copied to a side file."""
+        position = segment.size
+        sentence = f"{error}: cut {file_size - position} bytes off the end, the log ends at {segment.end}"
+        if keep:
+            aside = f"{segment.path}.{position}{DAMAGED}"
+            copy(segment.store.file, position, file_size, self._home.files.open(aside, create=True))
+            self._home.files.sync_directory(self._home.directory)
+            sentence += f"; they are kept as {aside}"
+        self.repaired.append(sentence)
+        segment.store.undo()
 
     def _split_off(self, segment: Segment, position: int, end: int, base: int) -> Segment:
         """Make the bytes from `position` on a segment of its own."""
@@ -238,6 +252,17 @@ def offsets_in(window: bytes, marks: list[bytes], header: int) -> Iterator[int]:
             nonzero = NOT_ZERO.search(window, at)
             at = max(at + 1, (len(window) if nonzero is None else nonzero.start()) - FRAME_HEAD_BYTES + 1)
         found = {mark: window.find(mark, at) if 0 <= position < at else position for mark, position in found.items()}
+
+
+def never_written(file: File, start: int, end: int) -> bool:
+    """Whether the file has a whole sector of zeros between two positions."""
+    at = -(-start // SECTOR_BYTES) * SECTOR_BYTES
+    while at + SECTOR_BYTES <= end:
+        window = file.read(at, min(COPY_BYTES, (end - at) // SECTOR_BYTES * SECTOR_BYTES))
+        if any(not any(window[i : i + SECTOR_BYTES]) for i in range(0, len(window), SECTOR_BYTES)):
+            return True
+        at += max(SECTOR_BYTES, len(window))
+    return False
 
 
 def copy(source: File, start: int, end: int, target: File) -> None:

@@ -138,6 +138,24 @@ def test_damage_in_the_middle_is_set_aside_and_the_log_goes_on_behind_it(place, 
     reopened_alike(files, opened, kept, 12)
 
 
+@pytest.mark.parametrize("sector", [1, 2, 5])
+def test_behind_a_sector_that_was_never_written_nothing_counts(sector):
+    files, log = written(20, size=150)
+    frames = frames_of(log)
+    whole = files.read(FIRST)
+    start = sector * 512
+    harm(files, FIRST, start, bytes(512))
+    opened = open_log(files, recovery_point=2)
+    kept = []
+    while sum(map(len, kept)) + len(frames[len(kept)]) <= start:
+        kept.append(frames[len(kept)])
+    assert 0 < len(kept) < 17
+    position = sum(map(len, kept))
+    assert files.read(f"{FIRST}.{position}.damaged") == whole[position:start] + bytes(512) + whole[start + 512 :]
+    assert len(opened.repaired) == 1
+    reopened_alike(files, opened, kept, 2 * len(kept))
+
+
 def test_several_damages_are_each_set_aside():
     files, log = written(10)
     frames = frames_of(log)
@@ -187,15 +205,20 @@ def test_garbage_before_the_first_frame_is_set_aside_under_the_segments_own_name
     reopened_alike(files, opened, frames, 6)
 
 
-def test_a_large_damaged_stretch_is_searched_through():
+@pytest.mark.parametrize("filling", [b"\0", b"\1"], ids=["zeros", "ones"])
+def test_a_large_damaged_stretch_is_searched_through(filling):
     files, log = written(3, size=700_000)
     frames = frames_of(log)
     rng = random.Random(5)
-    noise = rng.randbytes(2_500_000) + bytes(2_500_000) + b"\1" + bytes(50)
+    noise = rng.randbytes(2_500_000) + filling * 2_500_000 + b"\1" + bytes(50)
     files.replace(FIRST, frames[0] + noise + frames[2], sync=False)
     opened = open_log(files)
-    assert frames_of(opened) == [frames[0], frames[2]]
-    assert files.read(f"{FIRST}.{len(frames[0])}.damaged") == noise
+    if any(filling):
+        assert frames_of(opened) == [frames[0], frames[2]]
+        assert files.read(f"{FIRST}.{len(frames[0])}.damaged") == noise
+    else:
+        assert frames_of(opened) == [frames[0]]
+        assert files.read(f"{FIRST}.{len(frames[0])}.damaged") == noise + frames[2]
 
 
 def test_an_interrupted_recovery_is_done_again_to_the_same_effect():
