@@ -86,13 +86,16 @@ class Controller:
     async def commit(self, records: Sequence[Message]) -> None:
         """Append `records` as one batch; returns when they are committed and published.
 
-        Records must have been decided on `image` with no await in between. Nothing happens if there are none.
+        Records must have been decided on `image` with no await in between. If there are none, that was decided too:
+        this waits for what it may rest on, so that nobody is told of what a power cut may undo.
         Raises Refusal (KAFKA_STORAGE_ERROR) when the log can not take them.
         """
         if not records:
+            if self._pending:
+                await self.settled()
+                self._require_log()
             return
-        if self._failure is not None:
-            raise Refusal(ErrorCode.KAFKA_STORAGE_ERROR, f"the metadata log is offline: {self._failure}")
+        self._require_log()
         try:
             first = self._metadata.append(records)
         except (StorageError, OSError) as error:
@@ -108,6 +111,9 @@ class Controller:
         else:
             self._committed.set()
         await published.wait()
+        self._require_log()
+
+    def _require_log(self) -> None:
         if self._failure is not None:
             raise Refusal(ErrorCode.KAFKA_STORAGE_ERROR, f"the metadata log is offline: {self._failure}")
 

@@ -112,6 +112,8 @@ class MetadataLog:
                 data = leased.read()
             finally:
                 leased.close()
+            if not data:
+                raise self._damaged(f"offsets {offset} to {end - 1} are missing")
             for batch in batches(memoryview(data)):
                 offset = batch.next_offset
                 yield batch

@@ -88,6 +88,32 @@ async def test_each_decision_sees_the_ones_before_it_though_they_are_not_committ
     assert len(cluster.published) == 1
 
 
+async def test_an_answer_that_needs_no_record_waits_for_what_it_goes_by(nursery):
+    cluster = Cluster(MemoryFiles())
+    nursery.start_soon(cluster.rounds.run)
+    nursery.start_soon(cluster.controller.run)
+    await cluster.register()
+    outcomes = []
+
+    async def create():
+        outcomes.append(await cluster.controller.create_topics([NewTopic("topic", 1, 1)]))
+
+    await create()
+    cluster.gate.close()
+    nursery.start_soon(cluster.controller.delete_topics, [cluster.controller.image.topic("topic")])
+    await wait_all_tasks_blocked()
+    nursery.start_soon(cluster.controller.delete_topics, [])  # somebody who finds no such topic
+    nursery.start_soon(create)
+    await wait_all_tasks_blocked()
+    assert len(outcomes) == 1
+    with trio.move_on_after(1) as waited:
+        await cluster.controller.commit([])
+    assert waited.cancelled_caught, "a power cut would bring the topic back"
+    cluster.gate.open()
+    await cluster.controller.commit([])
+    assert cluster.controller.image is cluster.published[-1][0]
+
+
 async def test_images_are_published_in_order_each_after_its_commit(cluster, nursery):
     for i in range(5):
         await cluster.controller.create_topics([NewTopic(f"topic-{i}", 1, 1)])
