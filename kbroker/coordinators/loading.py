@@ -35,6 +35,8 @@ async def replay(machine: Machine, partition: Log, env: Env) -> None:
             data: bytes = await env.run_blocking(part.read)
         finally:
             part.close()
+        if not data:  # the last offsets are a hole, which a power cut has left: there is nothing behind it
+            return
         for batch in batches(data):
             try:
                 _apply(batch, machine)
