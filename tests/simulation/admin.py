@@ -138,7 +138,7 @@ class Operator(Actor):
                 continue
             if part is not None and part.error == ErrorCode.NONE:
                 found += [value for _, value in part.records]
-                if part.next_offset >= part.high_watermark:
+                if part.next_offset in {position, part.high_watermark}:  # the last offsets may be a hole
                     return found
                 position = part.next_offset
             else:

@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeVar
 
 T = TypeVar("T")
 
-SECTOR = 512  # bytes that a disk writes or does not; kinder than the cut at any byte, which comes as often
+SECTOR = 512  # bytes that are written together, in no order with others: the smallest block of any file system
 
 
 class Write(NamedTuple):
@@ -49,8 +49,15 @@ class Content:
         self.unsynced.clear()
 
     def crash(self, rng: random.Random) -> None:
-        for write in _torn(survivors(self.unsynced, rng), rng):
+        """Each sector is as some of the last writes left it, most often all of them; the file's end likewise."""
+        writes = survivors(self.unsynced, rng, ordered=True)
+        _tear(writes, rng)
+        before = bytes(self.safe)
+        for write in writes:
             apply(write, self.safe)
+        for at in survivors(_sectors(writes), rng) if rng.random() < 0.5 else ():
+            lost = slice(at, min(at + SECTOR, len(self.safe)))
+            self.safe[lost] = before[lost].ljust(lost.stop - at, b"\0")
         self.unsynced.clear()
         self.seen = bytearray(self.safe)
 
@@ -65,9 +72,10 @@ def apply(write: Write, to: bytearray) -> None:
         to[position : position + len(data)] = data
 
 
-def survivors(things: list[T], rng: random.Random) -> list[T]:
-    """What a crash leaves of changes on their way to the disk: all, none, the first ones, or any of them."""
-    match rng.randrange(4):
+def survivors(things: list[T], rng: random.Random, *, ordered: bool = False) -> list[T]:
+    """What a crash leaves of changes on their way to the disk: all, none, the first ones, or if they are not ordered
+    any of them."""
+    match rng.randrange(3 if ordered else 4):
         case 0:
             return list(things)
         case 1:
@@ -78,16 +86,22 @@ def survivors(things: list[T], rng: random.Random) -> list[T]:
             return [each for each in things if rng.random() < 0.5]
 
 
-def _torn(writes: list[Write], rng: random.Random) -> list[Write]:
-    """The last write may have got to some byte, or sector, only."""
+def _tear(writes: list[Write], rng: random.Random) -> None:
+    """The last write may have got to some byte only."""
     if writes and writes[-1].data and rng.random() < 0.5:
         position, data = writes.pop()
         assert data is not None
-        kept = rng.randint(0, len(data))
-        if rng.random() < 0.5:
-            kept = max(0, (position + kept) // SECTOR * SECTOR - position)
-        writes.append(Write(position, data[:kept]))
-    return writes
+        writes.append(Write(position, data[: rng.randint(0, len(data))]))
+
+
+def _sectors(writes: list[Write]) -> list[int]:
+    """Where the sectors begin that were written to."""
+    found: dict[int, None] = {}
+    for position, data in writes:
+        if data:
+            first, last = position // SECTOR, (position + len(data) - 1) // SECTOR
+            found |= dict.fromkeys(range(first * SECTOR, (last + 1) * SECTOR, SECTOR))
+    return list(found)
 
 
 @dataclass(eq=False, slots=True)
