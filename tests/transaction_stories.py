@@ -152,7 +152,7 @@ class Story:
     def _take(self, step: TransactionStep) -> None:
         self.log += [encode_record(record.key, record.value) for record in step.records]
         self.markers += step.markers
-        for ticket, response in step.replies:
+        for ticket, response in (*step.safe_replies, *step.replies):
             assert isinstance(ticket, int)
             waits = self.open.pop(ticket)  # KeyError: answered twice, or never asked
             waits.answer = _outcome(response)

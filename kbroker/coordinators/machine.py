@@ -67,19 +67,21 @@ class Reply(NamedTuple):
 class Step:
     """What one call of a machine asks of its shell.
 
-    response   the answer to the request of this call; None if it has to wait: then it comes as a `Reply` of this or a
-               later step, exactly once
-    records    to append to the partition, as one batch and in this order; the machine's state has them already
-    replies    answers to requests that waited
-    producer   (id, epoch) of the transactional producer whose open transaction the records belong to
-    verified   what the partition gave for that producer (`Partition.verification`), None if it asked for nothing
-    written    applies the records to the state, in a step that has not done so: the partition may refuse a producer,
-               and then the request fails alone
+    response      the answer to the request of this call; None if it has to wait: then it comes as a `Reply` of this or
+                  a later step, exactly once
+    records       to append to the partition, as one batch and in this order; the machine's state has them already
+    replies       answers to requests that waited
+    safe_replies  such answers that depend on nothing which is not committed yet: they do not wait for the records
+    producer      (id, epoch) of the transactional producer whose open transaction the records belong to
+    verified      what the partition gave for that producer (`Partition.verification`), None if it asked for nothing
+    written       applies the records to the state, in a step that has not done so: the partition may refuse a producer,
+                  and then the request fails alone
     """
 
     response: Message | None = None
     records: list[Record] = field(default_factory=list)
     replies: list[Reply] = field(default_factory=list)
+    safe_replies: list[Reply] = field(default_factory=list)
     producer: tuple[int, int] | None = None
     verified: VerificationToken | None = None
     written: Callable[[], None] | None = None

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from math import inf
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -49,6 +49,7 @@ BATCH_BYTES = 8 << 20  # of the records that are appended as one batch, before t
 RECORD_BYTES = 32  # of a record in a batch, beside its key and value, at most
 RELOAD_AFTER_S = 1.0  # a partition whose write failed: a disk that is full now is so for a while
 KNOWN_KEYS = 10_000  # whose partition is remembered; computing it anew costs a few microseconds
+LONGEST_KNOWN_KEY = 255  # characters; clients may send keys of 32 KiB
 
 
 class Request(Parked):
@@ -172,7 +173,7 @@ class Shell(Generic[M]):
                 if step.written is None or code_of(error) == ErrorCode.KAFKA_STORAGE_ERROR:
                     self._fail(error)
                 else:  # the partition refuses a producer; the state knows nothing of the step yet
-                    for ticket in self._tickets(step):
+                    for ticket, _ in self._owed(step.replies):
                         ticket.fail(code_of(error))
                 return
             if step.written is not None:
@@ -185,6 +186,7 @@ class Shell(Generic[M]):
         else:  # also a step that only asks for something: what it goes by may not be committed yet
             self._held.append((end, step))
             partition.waiters[self] = None
+        self._reply(step.safe_replies)
         deadline = self.machine.deadline
         if deadline is not None:
             self._coordinator.due(deadline)
@@ -213,17 +215,20 @@ class Shell(Generic[M]):
         self.partition.append(((entry, frame),), now_ms, Origin.COORDINATOR, verified=step.verified)
 
     def _deliver(self, step: Step) -> None:
-        for ticket, (_, response) in zip(self._tickets(step), step.replies, strict=True):
-            ticket.succeed(response)
+        self._reply(step.replies)
         self._coordinator.committed(self, step)
 
-    def _tickets(self, step: Step) -> Iterator[Request]:
-        """Who gets the step's answers; they are no longer owed one."""
-        for ticket, response in step.replies:
+    def _reply(self, replies: Iterable[Reply]) -> None:
+        for ticket, response in self._owed(replies):
+            ticket.succeed(response)
+
+    def _owed(self, replies: Iterable[Reply]) -> Iterator[tuple[Request, Message]]:
+        """Who gets these answers; they are no longer owed one."""
+        for ticket, response in replies:
             assert isinstance(ticket, Request)
             if self._open.pop(ticket, ticket) is ticket:
                 log.error("%s has a second answer to a request: %s", self.partition, response)
-            yield ticket
+            yield ticket, response
 
     def progressed(self, partition: Partition) -> None:
         if not self.is_coordinator():
@@ -351,9 +356,11 @@ class Coordinator(Generic[M]):
             topic = self._replicas.by_name.get(self._topic)
             if topic is None:
                 return None
-            if len(self._known) >= KNOWN_KEYS:
-                self._known.clear()
-            index = self._known[key] = partition_of(key, len(topic.partitions))
+            index = partition_of(key, len(topic.partitions))
+            if len(key) <= LONGEST_KNOWN_KEY:
+                if len(self._known) >= KNOWN_KEYS:
+                    self._known.clear()
+                self._known[key] = index
         return index
 
     def shell(self, key: str) -> Shell[M] | None:

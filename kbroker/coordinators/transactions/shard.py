@@ -250,14 +250,17 @@ class TransactionShard:
         return transaction is not None and transaction.markers is markers
 
     def _go_on(self, transaction: Transaction, step: TransactionStep, now: Now) -> None:
-        """Answer those who waited for this end, then decide on the others, until one of them ends the next one."""
+        """Answer those who waited for this end, then decide on the others, until one of them ends the next one.
+
+        The answers wait for the markers alone: whoever reads of a prepared end sends them again, and completes it.
+        """
         waited, transaction.waiting = transaction.waiting, deque()
         undecided: deque[Waiting] = deque()
         for waiting in waited:
             if waiting.answer is None:
                 undecided.append(waiting)
             else:
-                step.replies.append(Reply(waiting.ticket, waiting.answer))
+                step.safe_replies.append(Reply(waiting.ticket, waiting.answer))
         while undecided and not transaction.is_ending:
             waiting = undecided.popleft()
             outcome: Message | Later

@@ -67,6 +67,13 @@ class Texts:
     def count(self) -> Step:
         return Step(response=answer(len(self.texts)))
 
+    def put_and_settle(self, key: str) -> Step:
+        """Writes, and answers those who wait and do not depend on that."""
+        step = self.put(key, "")
+        step.safe_replies = [Reply(ticket, answer(len(self.texts))) for ticket in self.waiting]
+        self.waiting = []
+        return step
+
     def wait_until(self, deadline: float, ticket: object) -> Step:
         self.deadline = deadline
         self.waiting.append(ticket)
@@ -236,6 +243,29 @@ async def test_answers_wait_for_what_was_appended_before(autojump_clock: trio.te
         assert isinstance(texts.count("a"), HeartbeatResponse)
 
 
+async def test_answers_that_depend_on_nothing_uncommitted_do_not_wait(autojump_clock: trio.testing.MockClock) -> None:
+    gate = Gate()
+    env = replace(Env.in_memory(), now_ms=lambda: NOW_MS, run_blocking=gate.run)
+    async with coordinating(env, **{"kbroker.durability": "synced"}) as (_, texts):
+        waiting = [texts.perform("a", lambda machine, it, __: machine.wait_until(9.0, it), refused) for _ in "ab"]
+        gate.close()
+        written = texts.perform("a", lambda machine, _, __: machine.put_and_settle("a"), refused)
+        assert isinstance(written, Request)
+        assert not written.ready
+        assert [isinstance(each, Request) and each.ready for each in waiting] == [True, True]
+        gate.open()
+        assert [await outcome(each) for each in (*waiting, written)] == [1, 1, 1]
+
+
+async def test_a_safe_answer_is_none_if_its_records_can_not_be_written(autojump_clock: trio.testing.MockClock) -> None:
+    async with coordinating() as (_, texts):
+        waiting = texts.perform("a", lambda machine, it, __: machine.wait_until(9.0, it), refused)
+        [shell] = texts.shells.values()
+        with failing(shell.partition):
+            written = texts.perform("a", lambda machine, _, __: machine.put_and_settle("a"), refused)
+        assert [await outcome(each) for each in (waiting, written)] == [ErrorCode.NOT_COORDINATOR] * 2
+
+
 async def test_a_waiting_request_is_answered_at_the_machines_deadline(autojump_clock: trio.testing.MockClock) -> None:
     async with coordinating() as (_, texts):
         started = trio.current_time()
@@ -314,6 +344,15 @@ async def test_files_on_disk_are_read_back_in_parts(autojump_clock: trio.testing
         [machine] = await texts.machines()
         assert len(machine.texts) == 100
         assert all(len(text) == 30_000 for text in machine.texts.values())
+
+
+async def test_keys_of_any_length_are_found_and_short_ones_remembered(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with coordinating(**{"offsets.topic.num.partitions": "50"}) as (_, texts):
+        for key in ("k" * 30_000, "k" * 100):
+            assert texts.partition_of(key) == texts.partition_of(key) == partition_of(key, 50)
+        assert list(texts._known) == ["k" * 100]
 
 
 async def test_records_that_fill_more_than_a_segment_are_written_as_several_batches(

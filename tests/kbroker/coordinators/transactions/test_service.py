@@ -46,6 +46,18 @@ class ReadingGate(Gate):
         return work() if getattr(work, "__name__", "") == "read" else await super().run(work)
 
 
+class ClosingGate(Gate):
+    """Closes itself behind the next `left`."""
+
+    left = -1
+
+    async def run(self, work: Callable[[], T]) -> T:
+        if self.left == 0:
+            self.close()
+        self.left -= 1
+        return await super().run(work)
+
+
 @dataclass
 class Producer:
     """One transactional producer, as clients of version 2 of transactions are."""
@@ -227,6 +239,23 @@ async def test_markers_are_written_after_a_crash(autojump_clock, slow_start):
         assert (state.transaction_state, state.producer_epoch) == ("CompleteCommit", 1)
         assert stable(node)
         assert await committed(client) == [b"one"]
+
+
+async def test_an_end_is_answered_when_its_markers_are_on_disk(autojump_clock):
+    """What comes behind them, that it is complete, follows from them."""
+    gate = ClosingGate()
+    async with running({"kbroker.durability": "synced"}, in_memory(MemoryFiles(), gate)) as node:
+        await node.create(TOPIC, partitions=2)
+        producer = Producer(node.connect())
+        await producer.init()
+        await producer.write(b"one")
+        gate.left, started = 2, trio.current_time()  # the end as it is decided, and the marker
+        assert await producer.end(commit=True) == ErrorCode.NONE
+        assert (stable(node), gate.held) == (True, 1)
+        assert trio.current_time() == started
+        assert await committed(node.connect()) == [b"one"]
+        gate.open()
+        assert await producer.write(b"two") == ErrorCode.NONE
 
 
 async def test_a_transaction_that_a_crash_left_open_is_aborted_in_time(autojump_clock):
