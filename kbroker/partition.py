@@ -360,4 +360,5 @@ class Partition:
 
     def _wake(self) -> None:
         for waiter in list(self.waiters):
-            waiter.progressed(self)
+            if waiter in self.waiters:  # else one before it made more happen here, and it has heard of that
+                waiter.progressed(self)

@@ -101,7 +101,7 @@ class Verifying(Parked):
     Until it is appended nothing behind it may be: its producer's batches would be out of order.
     """
 
-    __slots__ = ("_answer", "_done", "_go_on", "_partitions", "_transaction")
+    __slots__ = ("_answer", "_done", "_failure", "_go_on", "_partitions", "_transaction")
 
     def __init__(
         self, transaction: Transaction, partitions: Collection[Partition], deadline: float, go_on: GoOn
@@ -110,6 +110,7 @@ class Verifying(Parked):
         self._transaction, self._partitions, self._go_on = transaction, partitions, go_on
         self._done = False
         self._answer: Answer = None
+        self._failure: Exception | None = None
 
     @property
     def holds(self) -> bool:
@@ -120,7 +121,12 @@ class Verifying(Parked):
         if self._done:
             return
         self._done = True
-        self._answer = answer = self._go_on(self._codes(response))
+        try:
+            self._answer = answer = self._go_on(self._codes(response))
+        except Exception as error:  # noqa: BLE001  # raised again for the request; who answers us has no part in it
+            self._failure = error
+            self.resolve()
+            return
         if isinstance(answer, Parked) and not answer.ready:
             answer.on_ready = self.resolve
             self.deadline = answer.deadline
@@ -150,13 +156,17 @@ class Verifying(Parked):
         return error
 
     def outcome(self) -> Answer:
-        """What the request's answer is by now."""
+        """What the request's answer is by now. Raises what `go_on` has raised."""
+        if self._failure is not None:
+            raise self._failure
         return self._answer if self._done else self
 
     def answer(self) -> Message | Body | None:
         if not self._done:
             self._done = True
             self._answer = self._go_on(dict.fromkeys(self._partitions, ErrorCode.REQUEST_TIMED_OUT))
+        if self._failure is not None:
+            raise self._failure
         answer = self._answer
         if isinstance(answer, Parked):
             return answer.answer()

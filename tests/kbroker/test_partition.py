@@ -230,3 +230,24 @@ async def test_a_restart_knows_what_is_open_and_what_was_aborted():
         assert partition.describe_producers() == [ActiveProducer(1, 0, 1, NOW_MS, 4, 2)]
         end(partition, 1, commit=True, coordinator_epoch=4)
         assert partition.last_stable_offset == 4
+
+
+class Once:
+    """Waits for one thing to happen, as a request does; `then` is what comes of that."""
+
+    def __init__(self, partition, then=lambda: None):
+        self.told, self._then = 0, then
+        partition.waiters[self] = None
+
+    def progressed(self, partition):
+        self.told += 1
+        del partition.waiters[self]
+        self._then()
+
+
+async def test_who_was_told_is_not_told_again_of_what_happened_before(partition):
+    """The first request's answer leads to an append, which fails for good: the second has heard of that by then."""
+    first = Once(partition, lambda: partition.failed(OSError(5, "broken")))
+    second = Once(partition)
+    write(partition, 1, b"a")
+    assert (first.told, second.told) == (1, 1)

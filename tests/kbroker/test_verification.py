@@ -23,6 +23,7 @@ from broker_in_memory import (
     values,
 )
 from kbroker.env import Env
+from kbroker.partition import Partition
 from kbroker_wire import ErrorCode
 from kbroker_wire.messages.add_partitions_to_txn import AddPartitionsToTxnRequest, AddPartitionsToTxnTopic
 from kbroker_wire.messages.end_txn import EndTxnRequest, EndTxnResponse
@@ -172,3 +173,27 @@ async def test_other_producers_requests_do_not_wait(node: Node, gate: Gate) -> N
     assert row.error_code == ErrorCode.NONE
     gate.open()
     assert produced(await client.receive()).base_offset == 1
+
+
+@pytest.mark.parametrize("waits", [True, False])
+async def test_what_fails_behind_the_coordinators_answer_fails_its_connection_alone(
+    node: Node, gate: Gate, monkeypatch: pytest.MonkeyPatch, waits: bool
+) -> None:
+    client, other = node.connect(), node.connect()
+    producer = await begin(client)
+    broken = node.broker.replicas.find("topic", 0)
+    append = Partition.append
+
+    def fail(partition: Partition, *args: object, **more: object) -> object:
+        if partition is broken:
+            raise MemoryError
+        return append(partition, *args, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Partition, "append", fail)
+    if waits:
+        gate.close()
+    await client.send(request(producer, b"a"), NEW)
+    await wait_all_tasks_blocked()
+    gate.open()
+    assert await client.is_closed()
+    assert (await produce(other, "topic", batch(b"b"), partition=1)).error_code == ErrorCode.NONE
