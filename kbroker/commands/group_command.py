@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from kbroker_wire.messages.list_offsets import LATEST_TIMESTAMP
@@ -302,7 +303,8 @@ def _show_changes(group_id: str, changes: list[Change], *, executed: bool, as_js
 
 
 def _delete(given: argparse.Namespace, cluster: Cluster) -> int:
-    outcomes = delete_groups(cluster, dict.fromkeys(given.groups))
+    done = delete_groups(cluster, dict.fromkeys(given.groups))
+    outcomes = {group_id: done[group_id] for group_id in given.groups}  # in the order of the arguments
     return _show_outcomes(outcomes, "deleted {}", "group_id", as_json=given.json)
 
 
@@ -317,7 +319,8 @@ def _delete_offsets(given: argparse.Namespace, cluster: Cluster) -> int:
             _require_existing(cluster, group_id)
             raise Failure(f"group {group_id} has committed nothing for topic {topic}")
         partitions |= set(theirs if indexes is None else (TopicPartition(topic, index) for index in indexes))
-    outcomes = {str(each): failure for each, failure in delete_offsets(cluster, group_id, partitions).items()}
+    done = delete_offsets(cluster, group_id, partitions)
+    outcomes = {str(each): failure for each, failure in sorted(done.items(), key=itemgetter(0))}
     return _show_outcomes(outcomes, f"group {group_id} forgot {{}}", "partition", as_json=given.json)
 
 
