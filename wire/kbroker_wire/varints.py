@@ -33,19 +33,28 @@ def read_bits(data: Buffer, position: int, bits: int) -> tuple[int, int]:
     return value, position
 
 
+# Most numbers are small: one of one byte is told at once.
+
+
 def read_unsigned_varint(data: Buffer, position: int) -> tuple[int, int]:
     """0 to 2**32 - 1, in 1 to 5 bytes."""
+    if position < len(data) and (value := data[position]) < 0x80:
+        return value, position + 1
     return read_bits(data, position, 32)
 
 
 def read_varint(data: Buffer, position: int) -> tuple[int, int]:
     """-2**31 to 2**31 - 1, in 1 to 5 bytes."""
+    if position < len(data) and (value := data[position]) < 0x80:
+        return (value >> 1) ^ -(value & 1), position + 1
     value, position = read_bits(data, position, 32)
     return (value >> 1) ^ -(value & 1), position
 
 
 def read_varlong(data: Buffer, position: int) -> tuple[int, int]:
     """-2**63 to 2**63 - 1, in 1 to 10 bytes."""
+    if position < len(data) and (value := data[position]) < 0x80:
+        return (value >> 1) ^ -(value & 1), position + 1
     value, position = read_bits(data, position, 64)
     return (value >> 1) ^ -(value & 1), position
 
