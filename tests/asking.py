@@ -121,13 +121,13 @@ async def leave(client: Client, group_id: str, member_id: str) -> None:
     assert answer.error_code == 0
 
 
-async def consumer_member(client: Client, group_id: str, member_id: str, topic: str) -> None:
-    """Joins with the consumer protocol."""
+async def consumer_member(client: Client, group_id: str, member_id: str, topic: str, epoch: int = 0) -> None:
+    """Joins with the consumer protocol; leaves with epoch -1."""
     answer = await client.ask(
         ConsumerGroupHeartbeatRequest(
             group_id=group_id,
             member_id=member_id,
-            member_epoch=0,
+            member_epoch=epoch,
             rebalance_timeout_ms=60_000,
             subscribed_topic_names=[topic],
             topic_partitions=[],

@@ -89,19 +89,20 @@ class Cluster:
             wait_s = min(2 * wait_s, LONGEST_PAUSE_S)
 
     def any_connection(self) -> Connection:
-        """To a bootstrap address. Raises Unreachable if none of them answers."""
+        """To a bootstrap address, or else a broker that was heard of. Raises Unreachable if none of them answers."""
         if self._first is None:
-            problems = []
-            for address in self._bootstrap:
-                try:
-                    self._first = Connection(address, self._timeout_s, str(address))
-                    self._reached = True
-                    break
-                except Unreachable as problem:
-                    problems.append(str(problem))
-            else:
-                raise Unreachable("; ".join(problems))
+            self._first = self._first_that_answers()
+            self._reached = True
         return self._first
+
+    def _first_that_answers(self) -> Connection:
+        problems = []
+        for address in dict.fromkeys([*self._bootstrap, *self._addresses.values()]):
+            try:
+                return Connection(address, self._timeout_s, str(address))
+            except Unreachable as problem:
+                problems.append(str(problem))
+        raise Unreachable("; ".join(problems))
 
     def connection(self, node_id: int) -> Connection:
         """To a broker that an answer has named. Raises Unreachable."""
@@ -168,17 +169,15 @@ class Cluster:
             request = FindCoordinatorRequest(coordinator_keys=list(keys), key_type=key_type)
             for row in connection.ask(request, FindCoordinatorResponse).coordinators:
                 refuse(row.error_code, f"the coordinator of {row.key}", row.error_message)
-                found[row.key] = self._named(row.node_id, row.host, row.port)
+                self._addresses[row.node_id] = Address(row.host, row.port)
+                found[row.key] = row.node_id
             return found
         for key in keys:
             answer = connection.ask(FindCoordinatorRequest(key=key, key_type=key_type), FindCoordinatorResponse)
             refuse(answer.error_code, f"the coordinator of {key}")
-            found[key] = self._named(answer.node_id, answer.host, answer.port)
+            self._addresses[answer.node_id] = Address(answer.host, answer.port)
+            found[key] = answer.node_id
         return found
-
-    def _named(self, node_id: int, host: str, port: int) -> int:
-        self._addresses[node_id] = Address(host, port)
-        return node_id
 
     def _hang_up(self) -> None:
         for connection in [self._first, *self._connections.values()]:

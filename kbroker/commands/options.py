@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import sys
@@ -75,6 +76,8 @@ def _add_common(to: argparse.ArgumentParser, *, again: bool = False) -> None:
 def run(top: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
     """The exit status: 1 when something could not be done, which is said in one line on stderr."""
     options = top.parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names that the terminal's encoding does not have
     try:
         with Cluster(options.bootstrap, options.timeout) as cluster:
             status: int = options.run(options, cluster)

@@ -11,10 +11,15 @@ from kbroker.commands.connection import Address
 from kbroker.commands.failures import Failure, Refused, Unreachable
 from kbroker.commands.groups import delete_groups, describe_groups, list_groups
 from kbroker.commands.offsets import commit_offsets, committed_offsets
+from kbroker.commands.transactions import abort_transaction, list_transactions
 from kbroker_wire import ErrorCode
 from kbroker_wire.messages.delete_groups import DeletableGroupResult, DeleteGroupsResponse
+from kbroker_wire.messages.describe_transactions import DescribeTransactionsResponse, TransactionState
 from kbroker_wire.messages.find_coordinator import Coordinator, FindCoordinatorResponse
-from kbroker_wire.messages.list_groups import ListGroupsResponse
+from kbroker_wire.messages.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
+from kbroker_wire.messages.list_groups import ListedGroup, ListGroupsResponse
+from kbroker_wire.messages.list_transactions import ListTransactionsResponse
+from kbroker_wire.messages.metadata import MetadataBroker, MetadataPartition, MetadataResponse, MetadataTopic
 from kbroker_wire.messages.offset_commit import (
     OffsetCommitResponse,
     OffsetCommitResponsePartition,
@@ -25,6 +30,7 @@ from meddling import HANG_UP, meddling
 # What an Apache Kafka 2.3 serves of what is needed, and one of 3.0: newest versions by API key.
 KAFKA_2_3 = {2: 5, 3: 8, 8: 7, 9: 5, 10: 2, 15: 4, 16: 2, 18: 2, 42: 1, 69: -1}
 KAFKA_3_0 = {2: 7, 3: 11, 8: 8, 9: 8, 10: 4, 15: 5, 16: 4, 18: 3, 42: 2, 69: -1, 66: 0}
+METADATA, INIT_PRODUCER_ID, DESCRIBE_TRANSACTIONS, LIST_TRANSACTIONS = 3, 22, 65, 66
 FIND_COORDINATOR, LIST_GROUPS, DELETE_GROUPS, OFFSET_COMMIT, API_VERSIONS = 10, 16, 42, 8, 18
 
 
@@ -171,3 +177,77 @@ async def test_the_first_bootstrap_address_that_answers_is_enough(between, capsy
         assert (await both("group", "describe", "g")).status == 0
         neither = Asker(f"127.0.0.1:{dead}", capsys)
         assert await neither.refused("group", "list") == f"can not connect to 127.0.0.1:{dead}: Connection refused"
+
+
+async def test_a_broker_that_was_heard_of_is_asked_when_the_first_one_went(between):
+    meddler, _ = between
+    async with meddling(lambda: ("127.0.0.1", meddler.port)) as gone:
+        gone.instead[FIND_COORDINATOR] += [HANG_UP]
+
+        def twice(cluster):
+            first = cluster.brokers()
+            gone.instead[API_VERSIONS] += [HANG_UP] * 100
+            return first, describe_groups(cluster, ["g"])
+
+        (brokers, described), pauses = await patient(gone, twice)
+    assert (brokers, described["g"].state, pauses) == ([1], "Empty", [0.05])
+    assert (FIND_COORDINATOR, 6) in meddler.asked
+
+
+async def test_a_group_of_another_kind_is_called_what_it_is(between, capsys):
+    meddler, _ = between
+    row = ListedGroup(group_id="s", protocol_type="share", group_state="Stable", group_type="share")
+    meddler.instead[LIST_GROUPS] += [ListGroupsResponse(error_code=0, groups=[row])] * 2
+    ask = Asker(meddler.address, capsys)
+    words = "s is a share group, not one of consumers"
+    assert await ask.refused("group", "describe", "s") == words
+    assert await ask.refused("group", "reset-offsets", "s", "--topic", "orders", "--to-latest", "--execute") == words
+
+
+async def test_a_partition_without_leader_has_no_end_and_can_not_be_reset(between, capsys):
+    meddler, _ = between
+    partition = MetadataPartition(error_code=5, partition_index=0, leader_id=-1, replica_nodes=[1], isr_nodes=[])
+    topic = MetadataTopic(error_code=0, name="orders", partitions=[partition])
+    broker = MetadataBroker(node_id=1, host="127.0.0.1", port=meddler.port)
+    meddler.instead[METADATA] += [MetadataResponse(brokers=[broker], topics=[topic])] * 4
+    ask = Asker(meddler.address, capsys)
+    lines = (await ask("group", "describe", "g")).out.splitlines()
+    assert lines[2].split() == ["orders", "0", "4", "-", "-", "-", "-", "-"]
+    assert lines[3] == "total lag 0, unknown for 1 partition"
+    line = await ask.refused("group", "reset-offsets", "g", "--topic", "orders", "--to-latest", "--execute")
+    assert line == "orders:0 has no leader now: its log can not be looked at"
+
+
+async def test_a_transaction_that_is_ending_is_waited_for(between):
+    meddler, node = between
+    client = node.connect()
+    await client.ask(InitProducerIdRequest(transactional_id="t", transaction_timeout_ms=60_000))
+
+    def described(state):
+        row = TransactionState(
+            error_code=0,
+            transactional_id="t",
+            transaction_state=state,
+            transaction_timeout_ms=60_000,
+            transaction_start_time_ms=0,
+            producer_id=0,
+            producer_epoch=0,
+            topics=[],
+        )
+        return DescribeTransactionsResponse(transaction_states=[row])
+
+    meddler.instead[DESCRIBE_TRANSACTIONS] += [described("PrepareAbort"), described("PrepareCommit")]
+    concurrent = InitProducerIdResponse(error_code=ErrorCode.CONCURRENT_TRANSACTIONS, producer_epoch=-1)
+    meddler.instead[INIT_PRODUCER_ID] += [concurrent] * 2
+    was, pauses = await patient(meddler, abort_transaction, "t")
+    assert (was.state, pauses) == ("PrepareAbort", [0.05, 0.1])
+    failure, _ = await patient(meddler, abort_transaction, "t")
+    assert str(failure) == "the transaction of t is being committed: it can not be aborted any more"
+
+
+async def test_a_state_that_the_broker_does_not_know_is_said(between):
+    meddler, _ = between
+    answer = ListTransactionsResponse(error_code=0, unknown_state_filters=["Dead"], transaction_states=[])
+    meddler.instead[LIST_TRANSACTIONS] += [answer]
+    failure, _ = await patient(meddler, list_transactions, ["Dead"])
+    assert str(failure) == "broker 1 does not know the state Dead"

@@ -191,6 +191,17 @@ async def test_a_group_that_does_not_exist_may_be_given_offsets(ask):
     assert await committed(ask, "new") == {0: 3, 1: 3, 2: 0}
 
 
+async def test_a_group_of_the_consumer_protocol_is_reset_when_it_is_empty(node, ask):
+    client = node.connect()
+    await consumer_member(client, "g", "m", "orders")
+    reset = ("group", "reset-offsets", "g", "--topic", "orders:0", "--to-offset", "3", "--execute")
+    assert await ask.refused(*reset) == "group g is Stable and has 1 member: stop them first"
+    await consumer_member(client, "g", "m", "orders", epoch=-1)
+    assert (await ask(*reset)).status == 0
+    assert (await ask("group", "describe", "g")).out.startswith("g: Empty, consumer protocol, no members")
+    assert await committed(ask) == {0: 3}
+
+
 async def test_what_can_not_be_reset(node, ask):
     client = node.connect()
     reset = ("group", "reset-offsets", "g")

@@ -56,16 +56,30 @@ def test_help_of_kbroker_names_the_commands_without_importing_them():
     assert done.stdout.endswith("[]\n")
 
 
+SAYING = """
+import sys
+from kbroker.commands import options
+top, actions = options.parser("x", "d")
+options.action(actions, "a", "d", lambda given, cluster: options.say(sys.argv[1]) or 0)
+sys.exit(options.run(top, ["a"]))
+"""
+
+
+def saying(text, stdout, encoding="utf-8"):
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    command = [sys.executable, "-c", SAYING, text]
+    return subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False, env=environment)
+
+
 def test_a_reader_that_has_read_enough_gets_no_traceback():
     """As `kbroker group list | head -0` does: the pipe is closed before anything is written."""
     read, write = os.pipe()
     os.close(read)
-    code = (
-        "import sys; from kbroker.commands import options\n"
-        "top, actions = options.parser('x', 'd')\n"
-        "options.action(actions, 'a', 'd', lambda given, cluster: options.say('text') or 0)\n"
-        "sys.exit(options.run(top, ['a']))"
-    )
     with os.fdopen(write, "wb") as pipe:
-        done = subprocess.run([sys.executable, "-c", code], stdout=pipe, stderr=subprocess.PIPE, text=True, check=False)
+        done = saying("text", pipe)
     assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_a_terminal_that_lacks_a_letter_is_shown_its_number():
+    done = saying("größe", subprocess.PIPE, "ascii")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "gr\\xf6\\xdfe\n", "")
