@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from ipaddress import IPv6Address
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 from kbroker_wire import ErrorCode
 
 from .metadata.image import Image, PartitionImage
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from .broker import Broker
     from .call import Call
+    from .partition import Partition
+
+L = TypeVar("L", covariant=True)  # noqa: PLC0105
+N = TypeVar("N", covariant=True)  # noqa: PLC0105
 
 # Bit fields of AclOperation codes, as Kafka answers when nothing restricts anybody (KIP-430)
 ALL_TOPIC_OPERATIONS = 3576  # read, write, create, delete, alter, describe, describe configs, alter configs
@@ -38,6 +44,36 @@ def nodes(broker: Broker, call: Call, *, fenced: bool = False) -> list[Node]:
         if address is not None:
             found.append(Node(each.id, *address, each.rack, each.fenced))
     return found
+
+
+class LeaderTable(Protocol[L]):
+    """LeaderIdAndEpoch, which Produce and Fetch each have in their own versions."""
+
+    def __call__(self, *, leader_id: int, leader_epoch: int) -> L: ...
+
+
+class EndpointTable(Protocol[N]):
+    """NodeEndpoint, likewise."""
+
+    def __call__(self, *, node_id: int, host: str, port: int, rack: str | None) -> N: ...
+
+
+def current_leader(table: LeaderTable[L], partition: Partition, moved: set[int]) -> L:
+    """What stands beside a partition whose leader is another one than the client thinks (KIP-951).
+
+    moved   gets that leader: `endpoints` tells where it is
+    """
+    moved.add(partition.leader)
+    return table(leader_id=partition.leader, leader_epoch=partition.leader_epoch)
+
+
+def endpoints(table: EndpointTable[N], moved: Collection[int], broker: Broker, call: Call) -> list[N]:
+    """Where the leaders are that an answer names (KIP-951)."""
+    return [
+        table(node_id=node.id, host=node.host, port=node.port, rack=node.rack)
+        for node in nodes(broker, call)
+        if node.id in moved
+    ]
 
 
 def java_address(address: str) -> str:

@@ -240,10 +240,7 @@ class Connection:
             if frame is None:
                 return
             self._turn_bytes -= len(frame)
-            if frame[0] == 0 and frame[1] == 0:  # the API key of Produce
-                served = self._produce(frame, self._turn_requests)
-                self._turn_requests -= served or await self._produce_to_new(frame)
-            else:
+            if not self._answered_now(frame):
                 self._turn_requests -= 1
                 await self._request(frame)
             if self._out_bytes > FLUSH_BYTES:
@@ -297,17 +294,19 @@ class Connection:
         return Request(served, message, call, correlation_id)
 
     async def _request(self, frame: memoryview) -> None:
-        """Serve one request of any kind but Produce."""
+        """Serve one request that `_answered_now` has left."""
         key, version, correlation_id = REQUEST_HEAD.unpack_from(frame)
         if key == API_VERSIONS and not 0 <= version <= self._broker.dispatch[key].last:
             self._put(unknown_version(), self._broker.dispatch[key], 0, correlation_id)
             return
         request = self._read(frame)
+        if key == PRODUCE:
+            await begin(unbegun(request.message, request.call, self._broker), self._broker)
+            self._append([request])
+            return
         answer: Answer
         try:
             answer = await request.served.handle(cast("Message", request.message), request.call, self._broker)
-        except (CloseConnection, ProtocolError):
-            raise
         except Exception as error:  # noqa: BLE001  # the boundary of one request: it fails alone
             answer = self._failed(request, error)
         self._take(answer, request)
@@ -315,7 +314,7 @@ class Connection:
     def _produce(self, frame: memoryview, most: int) -> int:
         """Serve a Produce and the ones that were pipelined right behind it, at most `most`; how many there were.
 
-        None of them if the logs of many partitions must be made first: that is for `_produce_to_new`. What they bring
+        None of them if the logs of many partitions must be made first: others are served meanwhile. What they bring
         for one partition is appended at once. A request that can not be read ends the connection after those before it
         were served.
         """
@@ -343,13 +342,6 @@ class Connection:
             raise broken
         return len(run)
 
-    async def _produce_to_new(self, frame: memoryview) -> int:
-        """Serve a Produce when the logs of its partitions are made."""
-        request = self._read(frame)
-        await begin(unbegun(request.message, request.call, self._broker), self._broker)
-        self._append([request])
-        return 1
-
     def _append(self, run: list[Request]) -> None:
         """Serve Produces, which were read."""
         try:
@@ -361,7 +353,12 @@ class Connection:
             self._take(answer, request)
 
     def _failed(self, request: Request, error: Exception) -> Message:
-        """What to answer when a handler failed as nobody foresaw. Raises CloseConnection if there is no way to."""
+        """What to answer when a handler failed as nobody foresaw.
+
+        Raises CloseConnection if there is no way to, and what ends the connection anyway.
+        """
+        if isinstance(error, (CloseConnection, ProtocolError)):
+            raise error
         served = request.served
         log.error("%s v%d from %s failed", served.name, request.call.api_version, self.peer, exc_info=error)
         if served.refuse is None:
@@ -486,7 +483,7 @@ class Connection:
         return False
 
     def _answered_now(self, frame: memoryview) -> bool:
-        """Whether the request was answered or parked: it is of a kind that never awaits."""
+        """Whether the request was answered or parked: it is one that never awaits. Others are for `_request`."""
         if frame[0] == 0 and frame[1] == 0:  # the API key of Produce
             count = self._produce(frame, self._turn_requests)
             self._turn_requests -= count
@@ -498,8 +495,6 @@ class Connection:
         request = self._read(frame)
         try:
             answer = served.answer(cast("Message", request.message), request.call, self._broker)
-        except (CloseConnection, ProtocolError):
-            raise
         except Exception as error:  # noqa: BLE001  # the boundary of one request, as in `_request`
             answer = self._failed(request, error)
         self._take(answer, request)

@@ -110,14 +110,18 @@ class Fetch:
 
     def read(self) -> list[Read]:
         """Each partition once; slices are leased until they are closed."""
-        left, reads = self._budget, []
+        left, reads = self._budget, list[Read]()
         nothing_yet = True
-        for wanted in self.wanted:
-            read = self._read(wanted, min(wanted.max_bytes, left), nothing_yet)
-            if read.records is not None:
-                nothing_yet = False
-                left = max(0, left - read.records.nbytes)
-            reads.append(read)
+        try:
+            for wanted in self.wanted:
+                read = self._read(wanted, min(wanted.max_bytes, left), nothing_yet)
+                if read.records is not None:
+                    nothing_yet = False
+                    left = max(0, left - read.records.nbytes)
+                reads.append(read)
+        except BaseException:
+            close_all(reads)
+            raise
         return reads
 
     def _read(self, wanted: Wanted, max_bytes: int, first: bool) -> Read:

@@ -17,7 +17,7 @@ from kbroker_wire.messages.fetch import (
 )
 from kbroker_wire.schema import ZERO_UUID
 
-from ..cluster import nodes
+from ..cluster import current_leader, endpoints
 from ..errors import Refusal
 from ..fetching import Fetch, ParkedFetch, Read, Terms, close_all
 from ..sessions import UNKNOWN_EPOCH, Key, Wanted
@@ -50,12 +50,15 @@ def answer(request: FetchRequest | OneFetch, call: Call, broker: Broker) -> Answ
         except Refusal as refusal:
             return FetchResponse(error_code=refusal.code, responses=[])
     reads = fetch.read()
-    if not fetch.must_wait(reads):
-        return _respond(fetch, reads, call, broker, short)
     try:
-        return ParkedFetch(fetch, reads, lambda fetch: _respond(fetch, fetch.read(), call, broker, short))
-    finally:
+        if not fetch.must_wait(reads):
+            return _respond(fetch, reads, call, broker, short)
+        parked = ParkedFetch(fetch, reads, lambda fetch: _respond(fetch, fetch.read(), call, broker, short))
+    except BaseException:
         close_all(reads)
+        raise
+    close_all(reads)
+    return parked
 
 
 def asked_for(request: FetchRequest, call: Call) -> tuple[Terms, list[Wanted]]:
@@ -98,8 +101,16 @@ def _forgotten(request: FetchRequest, call: Call) -> list[Key]:
 def _respond(
     fetch: Fetch, reads: list[Read], call: Call, broker: Broker, short: OneFetch | None
 ) -> FetchResponse | Body:
-    if short is not None and (body := short.body(reads[0])) is not None:
-        return body
+    try:
+        if short is not None and (body := short.body(reads[0])) is not None:
+            return body
+        return _in_full(fetch, reads, call, broker)
+    except BaseException:
+        close_all(reads)
+        raise
+
+
+def _in_full(fetch: Fetch, reads: list[Read], call: Call, broker: Broker) -> FetchResponse:
     topics: dict[str | bytes, FetchableTopicResponse] = {}
     moved: set[int] = set()
     for read in fetch.to_tell(reads):
@@ -113,11 +124,7 @@ def _respond(
         topic.partitions.append(_row(read, fetch.terms.read_committed, call.api_version, moved))
     response = FetchResponse(session_id=fetch.session_id, responses=list(topics.values()))
     if moved:
-        response.node_endpoints = [
-            NodeEndpoint(node_id=node.id, host=node.host, port=node.port, rack=node.rack)
-            for node in nodes(broker, call)
-            if node.id in moved
-        ]
+        response.node_endpoints = endpoints(NodeEndpoint, moved, broker, call)
     return response
 
 
@@ -134,9 +141,7 @@ def _row(read: Read, read_committed: bool, version: int, moved: set[int]) -> Par
     if read.diverging is not None:
         row.diverging_epoch = EpochEndOffset(epoch=read.diverging[0], end_offset=read.diverging[1])
     if read.error in MOVED and version >= 16 and read.partition is not None:
-        leader = read.partition.leader
-        row.current_leader = LeaderIdAndEpoch(leader_id=leader, leader_epoch=read.partition.leader_epoch)
-        moved.add(leader)
+        row.current_leader = current_leader(LeaderIdAndEpoch, read.partition, moved)
     return row
 
 

@@ -24,7 +24,7 @@ from kbroker_wire.messages.produce import (
 )
 
 from ..batches import Rejected, make_storable, read_produced
-from ..cluster import nodes
+from ..cluster import current_leader, endpoints
 from ..committing import Committing
 from ..controller.core import INTERNAL_TOPICS
 from ..errors import CloseConnection, Refusal, code_of
@@ -285,17 +285,14 @@ class Produce:
         if reached_log:
             row.log_start_offset = partition.log.start
         if code == ErrorCode.NOT_LEADER_OR_FOLLOWER and self._call.api_version >= 10:
-            row.current_leader = LeaderIdAndEpoch(leader_id=partition.leader, leader_epoch=partition.leader_epoch)
-            self.moved = (self.moved or set()) | {partition.leader}
+            if self.moved is None:
+                self.moved = set()
+            row.current_leader = current_leader(LeaderIdAndEpoch, partition, self.moved)
 
     def answer(self) -> Answer:
         response = self._response
         if self.moved is not None:
-            response.node_endpoints = [
-                NodeEndpoint(node_id=node.id, host=node.host, port=node.port, rack=node.rack)
-                for node in nodes(self._broker, self._call)
-                if node.id in self.moved
-            ]
+            response.node_endpoints = endpoints(NodeEndpoint, self.moved, self._broker, self._call)
         if self._acks == 0:
             if self.failed is not None:
                 return CloseConnection(f"a produce with acks=0 failed: {self.failed}")

@@ -53,6 +53,29 @@ def sizes(response):
     return {index: len(row.records) for index, row in rows(response).items()}
 
 
+@pytest.mark.parametrize("wait_ms", [0, 1000])
+@pytest.mark.parametrize("broken", ["handlers.fetch._row", "fetching.Fetch.must_wait", "fetching.Fetch.find"])
+async def test_a_fetch_that_fails_gives_back_what_it_has_leased(tmp_path, wait_ms, broken, monkeypatch, autojump_clock):
+    async with running({"log.dirs": str(tmp_path / "data")}, disk_env()) as node:
+        await node.create("topic", partitions=3)
+        client, calls = node.connect(), []
+        await client.ask(produce_request("topic", [batch()] * 3), 12)
+        await client.ask(several({0: 0, 1: 0, 2: 0}), FETCH_VERSION)
+
+        def fails(*_):
+            calls.append(None)
+            if len(calls) == 3 or broken != "fetching.Fetch.find":
+                raise RuntimeError("a mistake of ours")
+            return node.broker.replicas.find("topic", 0)
+
+        monkeypatch.setattr(f"kbroker.{broken}", fails)
+        await client.send(several({0: 0, 1: 0, 2: 0}, wait_ms=wait_ms, min_bytes=10**6), FETCH_VERSION)
+        await trio.sleep(2)
+        assert calls
+        for index in range(3):
+            assert not node.broker.replicas.find("topic", index).log.segments[0].store.file.leased()
+
+
 # -- how much
 
 
