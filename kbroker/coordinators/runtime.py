@@ -48,6 +48,7 @@ Refused = Callable[[ErrorCode, str | None], Message]
 BATCH_BYTES = 8 << 20  # of the records that are appended as one batch, before they are compressed
 RECORD_BYTES = 32  # of a record in a batch, beside its key and value, at most
 RELOAD_AFTER_S = 1.0  # a partition whose write failed: a disk that is full now is so for a while
+LISTS_WAIT_S = 15.0  # less than clients wait for an answer
 KNOWN_KEYS = 10_000  # whose partition is remembered; computing it anew costs a few microseconds
 LONGEST_KNOWN_KEY = 255  # characters; clients may send keys of 32 KiB
 
@@ -387,9 +388,12 @@ class Coordinator(Generic[M]):
         return combine(ready) if len(ready) == len(answers) else Several(answers, combine)
 
     async def machines(self) -> list[M]:
-        """All of them, when they are loaded: for what lists everything."""
-        await self._all_loaded.wait()
-        return [shell.machine for shell in self.shells.values() if shell.loaded]
+        """All of them, when they are loaded: for what lists everything. Raises Refusal if that takes too long, as it
+        does where something is to be written before a partition is loaded, and the disk is full."""
+        with trio.move_on_after(LISTS_WAIT_S):
+            await self._all_loaded.wait()
+            return [shell.machine for shell in self.shells.values() if shell.loaded]
+        raise Refusal(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS)
 
     # -- following the metadata ------------------------------------------------------------------------------------
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from kbroker_wire import ErrorCode
 from kbroker_wire.messages.list_groups import ListGroupsRequest, ListGroupsResponse
 
+from ..errors import Refusal
+
 if TYPE_CHECKING:
     from ..broker import Broker
     from ..call import Answer, Call
@@ -17,7 +19,10 @@ async def handle(request: ListGroupsRequest, call: Call, broker: Broker) -> Answ
     del call
     states = {name.strip().lower() for name in request.states_filter}
     types = {name.lower() for name in request.types_filter}
-    shards = await broker.groups.machines()
+    try:
+        shards = await broker.groups.machines()
+    except Refusal as refusal:
+        return refuse(request, refusal.code)
     groups = [group for shard in shards for group in shard.listed(states, types)]
     return ListGroupsResponse(error_code=ErrorCode.NONE, groups=groups)
 

@@ -19,10 +19,11 @@ async def handle(request: ListTransactionsRequest, call: Call, broker: Broker) -
     del call
     try:
         wanted = Filter(request)
+        shards = await broker.transactions.machines()
     except Refusal as refusal:
         return refuse(request, refusal.code)
     now_ms = broker.env.now_ms()
-    listed = [each for shard in await broker.transactions.machines() for each in shard.listed(wanted, now_ms)]
+    listed = [each for shard in shards for each in shard.listed(wanted, now_ms)]
     return ListTransactionsResponse(
         error_code=ErrorCode.NONE, unknown_state_filters=wanted.unknown, transaction_states=listed
     )

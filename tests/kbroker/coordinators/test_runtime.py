@@ -436,6 +436,30 @@ async def test_a_partition_is_loaded_later_if_there_was_no_descriptor_to_read_it
             nursery.cancel_scope.cancel()
 
 
+async def test_who_lists_everything_does_not_wait_for_ever(autojump_clock: trio.testing.MockClock) -> None:
+    class Writing(Texts):
+        def loaded(self, now: Now) -> Step:
+            del now
+            return self.put("a", "written at each load")
+
+    class WritingCoordinator(TextCoordinator):
+        def new_machine(self, partition: Partition) -> Texts:
+            return Writing()
+
+    async with coordinating() as (node, texts):
+        broker = node.broker
+        other = WritingCoordinator(Env.in_memory(), broker.replicas, broker.controller, consumer_offsets(broker.config))
+        other.publish(broker.image, everything(node))
+        [shell] = texts.shells.values()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(other.run)
+            with failing(shell.partition), pytest.raises(Refusal, match="COORDINATOR_LOAD_IN_PROGRESS"):
+                await other.machines()
+            [machine] = await other.machines()
+            assert list(machine.texts) == ["a"]
+            nursery.cancel_scope.cancel()
+
+
 async def test_what_no_record_can_hold_fails_alone(autojump_clock: trio.testing.MockClock) -> None:
     async with coordinating() as (_, texts):
         await outcome(texts.put("kept"))
