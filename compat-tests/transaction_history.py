@@ -29,7 +29,8 @@ class Transaction:
     """One transaction: the `number`-th of its transactional id, whose producers follow each other with growing numbers.
 
     records    the partition of each record, in the order sent; a Seen calls them by `name` and their place here
-    asked_at   when commit was first asked for, in seconds of any one clock; infinite if nobody ever did
+    asked_at   when commit was first asked for, in seconds of any one clock: infinite if nobody ever did, -infinite if
+               it is not known when
     committed  the commit was acknowledged; neither this nor `aborted`: nobody knows how it ended, if it was asked for
     """
 

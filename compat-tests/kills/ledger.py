@@ -43,9 +43,9 @@ class Ledger:
     def next_number(self, transactional_id: str) -> int:
         return self._numbers[transactional_id]
 
-    def ask(self, transaction: Transaction) -> None:
-        """Commit is asked for from now on."""
-        transaction.asked_at = time.monotonic()
+    def ask(self, transaction: Transaction, at: float | None = None) -> None:
+        """Commit is asked for from now on, or from `at`: -inf if it is not known when."""
+        transaction.asked_at = time.monotonic() if at is None else at
 
     def end(self, transaction: Transaction, told: str | None) -> None:
         """told: "committed", "aborted", or None if nobody was told how it ended."""

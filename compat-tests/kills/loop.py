@@ -44,12 +44,14 @@ def kill_repeatedly(
     counts: Callable[[], Sequence[int]],
     most: int,
     before_kill: Callable[[int], None] = lambda _number: None,
+    patience_s: float = PATIENCE_S,
 ) -> Kills:
     """Kills `broker` `kills` times, which is running, and is so again at the end.
 
     counts       what each worker of the load had acknowledged so far
     most         a kill comes after a random number of new acknowledgements below this
     before_kill  called with the number of each kill under load, from 1, just before it
+    patience_s   the longest wait for acknowledgements, by the slowest workers too; then the kill comes anyway
     """
     done, before = Kills(), sum(counts())
     for number in range(1, kills + 1):
@@ -59,7 +61,7 @@ def kill_repeatedly(
             time.sleep(draw.uniform(0.2, 1.0) * done.ready_s[-1])
             done.during_recovery += 1
         else:
-            _wait_for_acknowledgements(counts, draw, most)
+            _wait_for_acknowledgements(counts, draw, most, patience_s)
             before_kill(number)
             broker.kill()
             acknowledged = sum(counts())
@@ -78,15 +80,17 @@ def start(broker: OwnBroker) -> float:
     return time.monotonic() - started
 
 
-def _wait_for_acknowledgements(counts: Callable[[], Sequence[int]], draw: random.Random, most: int) -> None:
-    """Until a random number of the workers got some, and a random number came in all; at most PATIENCE_S.
+def _wait_for_acknowledgements(
+    counts: Callable[[], Sequence[int]], draw: random.Random, most: int, patience_s: float
+) -> None:
+    """Until a random number of the workers got some, and a random number came in all; at most `patience_s`.
 
     Clients need times of different length to come back; kills that came sooner than the slowest would starve it.
     """
     before = counts()
     back = draw.randint(0, len(before))
     count = draw.randrange(most)
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + patience_s
     while time.monotonic() < deadline:
         new = [now - old for now, old in zip(counts(), before, strict=True)]
         if sum(new) >= count and sum(map(bool, new)) >= back:

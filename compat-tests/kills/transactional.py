@@ -1,6 +1,7 @@
 """Producers of transactions: these are committed, aborted, or left open; producers are fenced by others, or killed."""
 
 import logging
+import math
 import random
 import subprocess
 import time
@@ -208,7 +209,7 @@ class ProgramWriter(Writer):
         assert self._open is not None, line
         assert self._open.number == int(number), line
         if word == "commit":
-            self.ledger.ask(self._open)
+            self.ledger.ask(self._open, -math.inf)  # some time ago: the line may have waited in the pipe
         elif word == "failed":
             self.ledger.met(self.name, rest[0].strip())
             self._settle(None)

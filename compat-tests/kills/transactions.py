@@ -20,7 +20,7 @@ from threading import Event
 import confluent_kafka
 import kafka
 from brokers import PATIENCE_S, OwnBroker
-from confluent_kafka import IsolationLevel, TopicPartition
+from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 from history import Anomaly, Partition
 from transaction_history import Source, Transaction, check_commits, check_outputs, check_transactions
@@ -28,7 +28,7 @@ from transaction_history import Source, Transaction, check_commits, check_output
 from kills.ledger import Ledger
 from kills.loop import QUICK_RETRIES, SEGMENT_BYTES, Kills, kill_repeatedly, start
 from kills.members import Auditor, Member, Reader, Transformer, read_to_end
-from kills.transactional import LibrdkafkaWriter, ProgramWriter, Writer, leave_open
+from kills.transactional import CALL_S, LibrdkafkaWriter, ProgramWriter, Writer, leave_open
 from kills.values import seen, transaction_value
 
 HERE = Path(__file__).parents[1]
@@ -40,7 +40,9 @@ TRANSFORMING = "transforming"
 GROUPS = {"classic-readers": "classic", "consumer-readers": "consumer"}  # their protocols
 LIBRDKAFKA_WRITERS = ("librdkafka-1", "librdkafka-2", "librdkafka-3")
 MOST_ACKNOWLEDGED = 100  # a kill comes after a random number of new transactions and commits, up to this
+KILL_S = 5.0  # between two kills at most: members of groups may take longer to come back
 LEFT_EVERY = 20  # kills; before each a transaction is left to its timeout
+UNKNOWN = -1  # a committed offset that could not be had
 LAST_STABLE_S = 30.0  # after the last start all last stable offsets must have reached their ends
 
 
@@ -209,7 +211,7 @@ def run(
             load.before_kill(number)
 
         try:
-            killed = kill_repeatedly(broker, kills, draw, load.counts, MOST_ACKNOWLEDGED, before_kill)
+            killed = kill_repeatedly(broker, kills, draw, load.counts, MOST_ACKNOWLEDGED, before_kill, KILL_S)
             load.end_writers()
             wait(running[: len(load.writers)])
             load.leave_open(kills + 1, *WRITTEN)
@@ -314,7 +316,12 @@ def _behind(bootstrap: str) -> list[str]:
 
 
 def _committed(bootstrap: str, group: str, partitions: Sequence[Partition]) -> dict[Partition, int]:
+    """0 for what was never committed, UNKNOWN for all if the broker does not tell, as while a transaction has them."""
     consumer = confluent_kafka.Consumer({"bootstrap.servers": bootstrap, "group.id": group, **QUICK_RETRIES})
-    asked = consumer.committed([TopicPartition(*each) for each in partitions], PATIENCE_S)
-    consumer.close()
+    try:
+        asked = consumer.committed([TopicPartition(*each) for each in partitions], CALL_S)
+    except KafkaException:
+        return dict.fromkeys(partitions, UNKNOWN)
+    finally:
+        consumer.close()
     return {(each.topic, each.partition): max(0, each.offset) for each in asked}
