@@ -80,8 +80,7 @@ class Cluster:
             try:
                 return attempt()
             except (Refused, Unreachable) as failure:
-                passes = failure.passes if isinstance(failure, Refused) else self._reached
-                if not passes or self._clock() + wait_s > self._deadline:
+                if not failure.passes or not self._reached or self._clock() + wait_s > self._deadline:
                     raise
                 if isinstance(failure, Unreachable):
                     self._hang_up()
@@ -110,8 +109,10 @@ class Cluster:
             address = self._addresses.get(node_id)
             if address is None:
                 raise Unreachable(f"broker {node_id} is not up")
-            whose = f"broker {node_id} at {address}"
-            self._connections[node_id] = Connection(address, self._timeout_s, whose)
+            try:
+                self._connections[node_id] = Connection(address, self._timeout_s, f"broker {node_id} at {address}")
+            except Unreachable as problem:
+                raise Unreachable(f"{problem} (the address that it advertises)", passes=problem.passes) from None
         return self._connections[node_id]
 
     def address(self, node_id: int) -> Address:
@@ -120,10 +121,6 @@ class Cluster:
     def brokers(self) -> list[int]:
         """The ids of all brokers that are up."""
         return sorted(row.node_id for row in self.patiently(lambda: self._metadata([])).brokers)
-
-    def partitions(self, topic: str) -> list[TopicPartition]:
-        """All of a topic's. Raises Failure if it does not exist; it is never created."""
-        return sorted(self.leaders([topic]))
 
     def leaders(self, topics: Collection[str]) -> dict[TopicPartition, int]:
         """Partition -> node id, -1 while it has no leader. Raises Failure for a topic that does not exist."""

@@ -48,7 +48,8 @@ class Connection:
         try:
             self._socket = socket.create_connection(address, timeout_s)
         except (OSError, UnicodeError) as error:  # a host name with impossible labels is a UnicodeError
-            raise Unreachable(f"can not connect to {whose}: {_reason(error)}") from None
+            nowhere = isinstance(error, socket.gaierror | UnicodeError)
+            raise Unreachable(f"can not connect to {whose}: {_reason(error)}", passes=not nowhere) from None
         try:
             self._served = self._ask_versions()
         except BaseException:

@@ -17,7 +17,14 @@ class Failure(Exception):
 
 
 class Unreachable(Failure):
-    """A broker could not be connected to, or went away before it answered."""
+    """A broker could not be connected to, or went away before it answered.
+
+    passes  whether it may be there soon; not if its host's name leads nowhere
+    """
+
+    def __init__(self, message: str, *, passes: bool = True) -> None:
+        self.passes = passes
+        super().__init__(message)
 
 
 class Refused(Failure):

@@ -135,6 +135,13 @@ async def test_a_coordinator_that_moved_is_looked_for_again(between):
     assert {str(each): committed.offset for each, committed in offsets["g"].items()} == {"orders:0": 2}
 
 
+async def test_what_does_not_exist_is_not_waited_for(between):
+    meddler, _ = between
+    failure, pauses = await patient(meddler, commit_offsets, "g", {TopicPartition("orders", 7): 2})
+    assert str(failure).startswith("the commit of orders:7: This server does not host this topic-partition.")
+    assert pauses == []
+
+
 async def test_a_deletion_that_is_tried_again_does_not_repeat_what_is_done(between):
     meddler, _ = between
     rows = [("a", ErrorCode.NONE), ("g", ErrorCode.NOT_COORDINATOR), ("b", ErrorCode.NON_EMPTY_GROUP)]
@@ -192,6 +199,17 @@ async def test_a_broker_that_was_heard_of_is_asked_when_the_first_one_went(betwe
         (brokers, described), pauses = await patient(gone, twice)
     assert (brokers, described["g"].state, pauses) == ([1], "Empty", [0.05])
     assert (FIND_COORDINATOR, 6) in meddler.asked
+
+
+@pytest.mark.parametrize(("host", "patient_for"), [("x" * 70, 0), ("127.0.0.1", 6)])
+async def test_an_advertised_address_that_leads_nowhere_is_named(between, host, patient_for):
+    meddler, _ = between
+    broker = MetadataBroker(node_id=1, host=host, port=1)
+    meddler.instead[METADATA] += [MetadataResponse(brokers=[broker], topics=[])] * 10
+    failure, pauses = await patient(meddler, list_groups)
+    assert str(failure).startswith(f"can not connect to broker 1 at {host}:1: ")
+    assert str(failure).endswith(" (the address that it advertises)")
+    assert len(pauses) == patient_for
 
 
 async def test_a_group_of_another_kind_is_called_what_it_is(between, capsys):
