@@ -86,5 +86,7 @@ class Origin(Enum):
     """Who appends: decides what is checked of a producer (Kafka's AppendOrigin)."""
 
     CLIENT = "client"  # sequences and epochs are checked, duplicates recognised
-    COORDINATOR = "coordinator"  # epochs are checked; markers and coordinator records have no sequence
+    # Epochs are checked; markers and coordinator records have no sequence. What is larger than a segment gets one of
+    # its own: if one part of a coordinator's state could not be written, all that is in that log would be out of reach.
+    COORDINATOR = "coordinator"
     REPLICATION = "replication"  # nothing is checked: the leader did

@@ -153,7 +153,7 @@ class Log:
             placed.append((entry, frame, offset, last))
             nbytes += entry.size
             offset = last + 1
-        if nbytes > self.config.segment_bytes:
+        if nbytes > self.config.segment_bytes and origin is not Origin.COORDINATOR:
             raise FramesTooLarge(nbytes, self.config.segment_bytes)
         if epoch != self.epochs.latest:
             self._assign_epoch(epoch, self.end)

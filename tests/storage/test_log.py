@@ -130,6 +130,19 @@ def test_an_append_larger_than_a_segment_is_refused(ground):
     log.close(clean=False)
 
 
+def test_what_a_coordinator_appends_may_be_larger_than_a_segment(ground):
+    log = ground.open(LogConfig(segment_bytes=200))
+    append(log, b"small")
+    assert append(log, bytes(5000), origin=Origin.COORDINATOR).base_offset == 1
+    append(log, b"small again")
+    assert [segment.base for segment in log.segments] == [0, 1, 2]
+    assert values(log) == [b"small", bytes(5000), b"small again"]
+    log.close(clean=False)
+    log = ground.open(LogConfig(segment_bytes=200), clean=False)
+    assert (log.end, log.repaired) == (3, [])
+    log.close(clean=False)
+
+
 def claiming(records, offset=0):
     """A frame that says it has so many records."""
     frame = build(base_offset=offset)

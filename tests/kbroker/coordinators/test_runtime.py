@@ -378,6 +378,19 @@ async def test_records_that_fill_more_than_a_segment_are_written_as_several_batc
         assert list(machine.texts.items()) == list(first.machine.texts.items())
 
 
+async def test_a_record_that_is_larger_than_a_segment_is_written_all_the_same(
+    autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A group of many members, or a transaction of many partitions: the state of all others hangs on it."""
+    async with coordinating() as (_, texts):
+        [shell] = texts.shells.values()
+        shell.partition.log.config = replace(shell.partition.log.config, segment_bytes=10_000)
+        for key in ("a", "b"):
+            assert await outcome(texts.put(key, key * 30_000)) == len(shell.machine.texts)
+        assert await outcome(texts.put("c")) == 3
+        assert not caplog.messages
+
+
 @given(sizes=st.lists(st.integers(0, 300)), max_bytes=st.integers(1, 500))
 def test_batches_keep_the_order_and_their_size(sizes: list[int], max_bytes: int) -> None:
     records = [LogRecord(key=bytes([n % 256]), value=bytes(size)) for n, size in enumerate(sizes)]
