@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
 import trio
@@ -38,7 +39,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MARKERS_VERSION = 2
-SEND_AGAIN_S = 0.1  # markers that a leader could not write, or that found no leader
+# Markers that a leader could not write, or that found no leader: again after so long, then twice as long ...
+SEND_AGAIN_S, SEND_AGAIN_MOST_S = 0.1, 1.0  # ... up to that: a partition may be offline until restart
 
 # What there is nothing to do about: the partition is gone, or has seen a later epoch of the producer, so that the
 # transaction is over there.
@@ -48,9 +50,10 @@ Places = list[tuple[str, int]]  # topic, partition
 
 
 class Unsent(NamedTuple):
-    """Markers to be sent once more."""
+    """Markers to be sent once more, `pause_s` after they were sent before."""
 
     at: float
+    pause_s: float
     shell: Shell[TransactionShard]
     markers: Markers
     places: Places
@@ -85,7 +88,10 @@ class TransactionCoordinator(Coordinator[TransactionShard]):
         for markers in step.markers:
             self._send(shell, markers, markers.partitions)
 
-    def _send(self, shell: Shell[TransactionShard], markers: Markers, places: Places) -> None:
+    def _send(
+        self, shell: Shell[TransactionShard], markers: Markers, places: Places, pause_s: float = SEND_AGAIN_S
+    ) -> None:
+        """`pause_s`: before what can not be written is sent again."""
         for leader, led in self._by_leader(places).items():
             topics: dict[str, list[int]] = {}
             for topic, index in led:
@@ -102,7 +108,7 @@ class TransactionCoordinator(Coordinator[TransactionShard]):
                 leader,
                 WriteTxnMarkersRequest(markers=[marker]),
                 MARKERS_VERSION,
-                partial(self._told, shell, markers, led),
+                partial(self._told, shell, markers, led, pause_s),
             )
 
     def _by_leader(self, places: Iterable[tuple[str, int]]) -> dict[int, Places]:
@@ -115,7 +121,14 @@ class TransactionCoordinator(Coordinator[TransactionShard]):
             leaders.setdefault(leader, []).append((name, index))
         return leaders
 
-    def _told(self, shell: Shell[TransactionShard], markers: Markers, places: Places, response: Message | None) -> None:
+    def _told(
+        self,
+        shell: Shell[TransactionShard],
+        markers: Markers,
+        places: Places,
+        pause_s: float,
+        response: Message | None,
+    ) -> None:
         codes = _codes(response)
         done = [place for place in places if codes.get(place) in DONE]
         if done:
@@ -128,7 +141,7 @@ class TransactionCoordinator(Coordinator[TransactionShard]):
             log.error("%s is fenced: another coordinator ends the transaction", markers)
             return
         log.warning("could not write the markers of %s to %s; trying again", markers.transactional_id, again)
-        self._unsent.append(Unsent(trio.current_time() + SEND_AGAIN_S, shell, markers, again))
+        self._unsent.append(Unsent(trio.current_time() + pause_s, pause_s, shell, markers, again))
         self._to_send.set()
 
     async def run(self) -> None:
@@ -138,16 +151,15 @@ class TransactionCoordinator(Coordinator[TransactionShard]):
 
     async def _keep_sending(self) -> None:
         while True:
-            if not self._unsent:
-                self._to_send = trio.Event()
+            self._to_send = trio.Event()
+            with trio.move_on_at(min((each.at for each in self._unsent), default=inf)):
                 await self._to_send.wait()
-            await trio.sleep_until(self._unsent[0].at)
             now = trio.current_time()
             due = [each for each in self._unsent if each.at <= now]
             self._unsent = [each for each in self._unsent if each.at > now]
-            for _, shell, markers, places in due:
+            for _, pause_s, shell, markers, places in due:
                 if shell.loaded and shell.machine.awaits(markers):
-                    self._send(shell, markers, places)
+                    self._send(shell, markers, places, min(2 * pause_s, SEND_AGAIN_MOST_S))
 
 
 def _codes(response: Message | None) -> dict[tuple[str, int], int]:

@@ -12,7 +12,7 @@ import pytest
 import trio
 
 from broker_in_memory import NOW_MS, Client, Gate, Node, batch, fetch_request, fetched, produced, running
-from kbroker.coordinators.transactions.service import SEND_AGAIN_S
+from kbroker.coordinators.transactions.service import SEND_AGAIN_MOST_S
 from kbroker.coordinators.transactions.shard import WAITS_S
 from kbroker.env import Env
 from kbroker.partition import Partition
@@ -289,11 +289,28 @@ async def test_markers_that_can_not_be_written_are_sent_again(node, autojump_clo
         [topic] = (await describe(node.connect())).topics
         assert topic.partitions == [1]
         assert await other.init() == ErrorCode.CONCURRENT_TRANSACTIONS
-    await trio.sleep(2 * SEND_AGAIN_S)
+    await trio.sleep(SEND_AGAIN_MOST_S + 0.1)
     assert stable(node, 1)
     assert await other.init() == ErrorCode.NONE
     assert other.epoch == producer.epoch + 1
     assert "trying again" in caplog.text
+
+
+async def test_markers_are_sent_again_at_once_and_then_now_and_then(node, autojump_clock, caplog):
+    """A partition may be offline until the broker's restart; each time is a line in the log for each transaction."""
+    first, second = Producer(node.connect()), Producer(node.connect(), "second")
+    for each in (first, second):
+        await each.init(timeout_ms=600_000)
+        await each.write(b"one")
+    with failing(node.broker.replicas.find(TOPIC, 0)):
+        assert await first.end(commit=True) == ErrorCode.NONE
+        await trio.sleep(60)
+        assert caplog.text.count("trying again") <= 70
+        caplog.clear()
+        assert await second.end(commit=True) == ErrorCode.NONE
+        assert caplog.text.count("trying again") >= 4, "the second does not wait as long as the first by now"
+    await trio.sleep(SEND_AGAIN_MOST_S + 0.1)
+    assert stable(node, 0)
 
 
 async def test_a_topic_that_is_deleted_meanwhile_needs_no_markers(node, autojump_clock):
