@@ -32,9 +32,54 @@ def test_writes_and_reads_go_to_their_positions(fd, calls):
     assert calls.read_at(fd, 10, 0) == b"heABCD"
 
 
-@pytest.mark.parametrize("calls", [native(), portable()], ids=["native", "portable"])
-def test_folders_are_synced_or_silently_not(tmp_path, calls):
-    calls.sync_directory(str(tmp_path))
+@pytest.fixture
+def synced(monkeypatch):
+    """What was synced, as (device, inode), while its descriptor was open; and that descriptor."""
+    synced, fsync = [], os.fsync
+
+    def remember(descriptor):
+        synced.append((identity(os.fstat(descriptor)), descriptor))
+        fsync(descriptor)
+
+    monkeypatch.setattr("kbroker_storage.platform_calls.os.fsync", remember)
+    return synced
+
+
+def identity(stat):
+    return stat.st_dev, stat.st_ino
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a folder can not be opened")
+def test_a_folder_is_synced_by_itself_and_closed_again(tmp_path, synced):
+    (tmp_path / "folder").mkdir()
+    native().sync_directory(f"{tmp_path}/folder")
+    [(folder, descriptor)] = synced
+    assert folder == identity(os.stat(f"{tmp_path}/folder"))
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(descriptor)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a folder can not be opened")
+def test_a_folder_whose_sync_fails_says_so_and_is_closed(tmp_path, monkeypatch):
+    tried = []
+
+    def fail(descriptor):
+        tried.append(descriptor)
+        raise OSError(errno.EIO, "lost")
+
+    monkeypatch.setattr("kbroker_storage.platform_calls.os.fsync", fail)
+    with pytest.raises(OSError, match="lost"):
+        native().sync_directory(str(tmp_path))
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(tried[0])
+    with pytest.raises(FileNotFoundError):
+        native().sync_directory(f"{tmp_path}/missing")
+
+
+def test_where_folders_can_not_be_synced_nothing_is_and_nobody_is_told(tmp_path, synced):
+    portable().sync_directory(str(tmp_path))
+    portable().sync_directory(f"{tmp_path}/missing")
+    assert not synced
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere the kernel begins when it likes")
