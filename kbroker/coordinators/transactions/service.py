@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 
 MARKERS_VERSION = 2
 # Markers that a leader could not write, or that found no leader: again after so long, then twice as long ...
-SEND_AGAIN_S, SEND_AGAIN_MOST_S = 0.1, 1.0  # ... up to that: a partition may be offline until restart
+SEND_AGAIN_S, SEND_AGAIN_MOST_S = 0.1, 5.0  # ... up to that: a partition may be offline until restart
 
 # What there is nothing to do about: the partition is gone, or has seen a later epoch of the producer, so that the
 # transaction is over there.
@@ -140,7 +140,8 @@ class TransactionCoordinator(Coordinator[TransactionShard]):
         if any(codes.get(place) == ErrorCode.TRANSACTION_COORDINATOR_FENCED for place in again):
             log.error("%s is fenced: another coordinator ends the transaction", markers)
             return
-        log.warning("could not write the markers of %s to %s; trying again", markers.transactional_id, again)
+        if pause_s == SEND_AGAIN_S:  # said once: what the partition lacks is said of the partition
+            log.warning("could not write the markers of %s to %s; trying again", markers.transactional_id, again)
         self._unsent.append(Unsent(trio.current_time() + pause_s, pause_s, shell, markers, again))
         self._to_send.set()
 

@@ -6,6 +6,7 @@ import errno
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import TypeVar
 
 import pytest
@@ -25,6 +26,7 @@ from kbroker_wire.messages.end_txn import EndTxnRequest, EndTxnResponse
 from kbroker_wire.messages.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
 from kbroker_wire.messages.list_transactions import ListTransactionsRequest
 from kbroker_wire.messages.produce import ProducePartition, ProduceRequest, ProduceTopic
+from kbroker_wire.messages.write_txn_markers import WriteTxnMarkersRequest
 from kbroker_wire.records import batches
 
 T = TypeVar("T")
@@ -296,8 +298,16 @@ async def test_markers_that_can_not_be_written_are_sent_again(node, autojump_clo
     assert "trying again" in caplog.text
 
 
-async def test_markers_are_sent_again_at_once_and_then_now_and_then(node, autojump_clock, caplog):
-    """A partition may be offline until the broker's restart; each time is a line in the log for each transaction."""
+async def test_markers_are_sent_again_at_once_and_then_now_and_then(node, autojump_clock, caplog, monkeypatch):
+    """A partition may be offline until the broker's restart; one line in the log for each transaction tells."""
+    sent, ask = [], node.broker.peers.ask
+
+    def asked(leader, request, *more):
+        if isinstance(request, WriteTxnMarkersRequest):
+            sent.append(trio.current_time())
+        ask(leader, request, *more)
+
+    monkeypatch.setattr(node.broker.peers, "ask", asked)
     first, second = Producer(node.connect()), Producer(node.connect(), "second")
     for each in (first, second):
         await each.init(timeout_ms=600_000)
@@ -305,10 +315,13 @@ async def test_markers_are_sent_again_at_once_and_then_now_and_then(node, autoju
     with failing(node.broker.replicas.find(TOPIC, 0)):
         assert await first.end(commit=True) == ErrorCode.NONE
         await trio.sleep(60)
-        assert caplog.text.count("trying again") <= 70
-        caplog.clear()
+        pauses = [round(later - earlier, 1) for earlier, later in pairwise(sent)]
+        assert pauses[:7] == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0]
+        assert set(pauses[7:]) == {5.0}
+        sent.clear()
         assert await second.end(commit=True) == ErrorCode.NONE
-        assert caplog.text.count("trying again") >= 4, "the second does not wait as long as the first by now"
+        assert len(sent) >= 4, "the second does not wait as long as the first by now"
+    assert caplog.text.count("trying again") == 2
     await trio.sleep(SEND_AGAIN_MOST_S + 0.1)
     assert stable(node, 0)
 
