@@ -3,6 +3,7 @@
 
     python3 run.py dev [OPTIONS]       a broker for development; options as of `kbroker dev`
     python3 run.py serve [OPTIONS]     a durable broker; options as of `kbroker serve`
+    python3 run.py group|txn ...       look at groups, transactions; arguments as of the `kbroker` commands
     python3 run.py test [OPTIONS]      the tests; options as of pytest
     python3 run.py check               the static checks
     python3 run.py docs                what the documentation says of the code's tables, written anew
@@ -29,7 +30,7 @@ NEEDED = (3, 11)
 
 def main() -> int:
     command, *rest = sys.argv[1:] or [""]
-    if command in {"dev", "serve"}:
+    if command in {"dev", "serve", "group", "txn"}:
         return run("kbroker", command, *rest)
     if command == "test":
         return run("pytest", *(rest or ["-q"]))
