@@ -9,7 +9,7 @@ import argparse
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from typing import TypeAlias
 
@@ -26,10 +26,12 @@ from .stories import all_stories, before
 from .story import Story, told, unlike
 
 NOT_YET = (14, 15)  # COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE: asked again until it is ready
-# Both brokers decide when they are asked, not some time later, and keep records however old they say that they are.
+# Both brokers decide when they are asked, not some time later, have room for few members, and keep old records.
 AT_ONCE = {
     "group.initial.rebalance.delay.ms": 0,
     "group.consumer.assignment.interval.ms": 0,
+    "group.max.size": 5,
+    "group.consumer.max.size": 5,
     "log.retention.ms": -1,
     "offsets.topic.num.partitions": 4,
     "transaction.state.log.num.partitions": 4,
@@ -107,7 +109,8 @@ def _span(versions: list[int]) -> str:
     return f"{first}-{last}" if len(versions) == last - first + 1 else ",".join(map(str, versions))
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
+    """0 if there is no difference that is not meant. `argv`: the command line's words, by default this process's."""
     parser = argparse.ArgumentParser(prog="python -m differential", description=__doc__.partition("\n")[0])
     parser.add_argument("--left", default="apache", help="apache (default), kbroker or HOST:PORT")
     parser.add_argument("--right", default="kbroker", help="kbroker (default), apache or HOST:PORT")
@@ -119,7 +122,7 @@ def main() -> int:
         help="only this story, or the stories of this module; may be repeated",
     )
     parser.add_argument("--all", action="store_true", help="print the differences that are meant as well")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     chosen = arguments.only or arguments.story
     cases = [case for case in admin_cases() + all_cases() if not chosen or case.api in (arguments.only or ())]
     stories = [story for story in all_stories() if not chosen or _names(story) & set(arguments.story or ())]

@@ -268,6 +268,59 @@ def static_changes(teller: Teller) -> None:
     heartbeat(teller, 4, group, third, 3, "is still it", instance="i1")
 
 
+def crowded(teller: Teller) -> None:
+    """Both brokers let five members into a group; while they join, those count who did."""
+
+    def come(group: str, others: int) -> str:
+        leader = joined(teller, 9, group)
+        sync(teller, 5, group, leader, 1, {leader: b"all"})
+        for number in range(others):
+            send_join(teller, 9, group, "", on=f"{group}-{number}", group_instance_id=f"i{number}")
+            _members(teller, group, number + 2)
+        return leader
+
+    leader = come("crowded", 4)
+    join(teller, 9, "crowded", leader)
+    for number in range(4):
+        teller.answer(f"crowded-{number}")
+    teller.ask("DescribeGroups", 6, "full", groups=["crowded"])
+    for version in range(10):
+        join(teller, version, "crowded", title="one too many, while the leader assigns")
+    sync(teller, 5, "crowded", leader, 2, {leader: b"all"})
+    for version in range(10):
+        join(teller, version, "crowded", title="one too many, in a stable group")
+    join(teller, 9, "crowded", title="one static member too many", group_instance_id="i9")
+    join(teller, 9, "crowded", title="comes back", group_instance_id="i0")
+    come("crowding", 5)  # the last of whom may not come again: nobody waits for their answers, or asks who leads then
+    for version in range(10):
+        join(teller, version, "crowding", title="one too many, while others join")
+
+
+def _members(teller: Teller, group: str, count: int) -> None:
+    teller.ask("DescribeGroups", 6, until=lambda answer: len(answer.groups[0].members) == count, groups=[group])
+
+
+def left_behind(teller: Teller) -> None:
+    """Members that do not join again in time, and a leader that does not assign, are out."""
+    group, soon = "left-behind", {"rebalance_timeout_ms": 400}
+    first = joined(teller, 9, group, on="a", **soon)
+    sync(teller, 5, group, first, 1, {first: b"all"}, on="a")
+    second = join(teller, 9, group, on="b", **soon).member_id
+    send_join(teller, 9, group, second, "waits for who does not come", on="b", **soon)  # type: ignore[arg-type]
+    teller.answer("b")
+    heartbeat(teller, 4, group, first, 1, "who did not come")
+    third = join(teller, 9, group, on="c", **soon).member_id
+    send_join(teller, 9, group, third, on="c", **soon)  # type: ignore[arg-type]
+    heartbeat(teller, 4, group, second, 2, on="b", until=rebalancing)
+    join(teller, 9, group, second, on="b", **soon)
+    teller.answer("c")
+    teller.send("SyncGroup", 5, "waits for a leader that does not assign", on="c", **sync_fields(group, third, 3))
+    teller.answer("c")
+    teller.ask("DescribeGroups", 6, "when it was waited for", groups=[group])
+    heartbeat(teller, 4, group, second, 3, "the leader that did not assign")
+    leave(teller, 5, group, third, second)
+
+
 def stories() -> Iterator[Story]:
     yield from (lone_members, refused_joins, odd_joins, long_names, two_steps, generations, two_members, interrupted)
-    yield from (protocol_choice, leaving, static_members, static_changes)
+    yield from (protocol_choice, leaving, static_members, static_changes, crowded, left_behind)

@@ -6,7 +6,7 @@ from raw_kafka.calls import Topic
 from raw_kafka.codec import Struct
 
 from .cases import STRANGER
-from .group_requests import commit, offsets
+from .group_requests import commit, join_fields, offsets
 from .story import Story, Teller, Until
 
 NEWEST = 1
@@ -286,6 +286,20 @@ def static_members(teller: Teller) -> None:
     describe(teller, group, "in the end")
 
 
+def crowded(teller: Teller) -> None:
+    """Both brokers let five members into a group."""
+    topic = teller.topic("crowded-848", 5)
+    for number in range(5):
+        enter(teller, "crowded-848", f"m{number}", [topic.name], instance_id=f"i{number}")
+    enter(teller, "crowded-848", "m9", [topic.name], "one too many")
+    enter(teller, "crowded-848", "m9", [topic.name], "one static member too many", instance_id="i9")
+    enter(teller, "crowded-848", "m3", [topic.name], "who is in", instance_id="i3")
+    for version in range(10):
+        teller.ask("JoinGroup", version, "one classic member too many", **join_fields("crowded-848", ""))  # type: ignore[arg-type]
+    beat(teller, "crowded-848", "m4", -2, "leaves for a while", instance_id="i4")
+    enter(teller, "crowded-848", "m8", [topic.name], "takes a place", instance_id="i4")
+
+
 def strangers(teller: Teller) -> None:
     """Requests of the classic protocol to a consumer group, and the other way round."""
     topic = teller.topic("strangers")
@@ -310,4 +324,4 @@ def strangers(teller: Teller) -> None:
 
 
 def stories() -> Iterator[Story]:
-    yield from (alone, refused, rejoining, sharing, with_regex, static_members, strangers)
+    yield from (alone, refused, rejoining, sharing, with_regex, static_members, crowded, strangers)

@@ -144,12 +144,12 @@ def emptied(teller: Teller) -> None:
 
 def not_upgraded(teller: Teller) -> None:
     """Classic groups that no member of the new protocol can join."""
-    topic = teller.topic("not-upgraded")
+    topic, other = teller.topic("not-upgraded"), teller.topic("not-upgraded-other")  # nothing to share by chance
 
     def classic(group: str, title: str, metadata: bytes, given: bytes, kind: str = "consumer") -> Struct:
         member = joined(teller, 9, group, protocols=protocols(("range", metadata)), protocol_type=kind)
         sync(teller, 5, group, member, 1, {member: given}, protocol_type=kind)
-        return enter(teller, group, "new", [topic.name], title)
+        return enter(teller, group, "new", [other.name], title)
 
     good, given = subscription(topic.name), share((topic.name, [0]))
     classic("not-a", "into a group of connectors", good, given, "connect")
@@ -163,7 +163,7 @@ def not_upgraded(teller: Teller) -> None:
     for version in range(4):
         classic(f"yes-{version}", f"subscription {version}", subscription(topic.name, version=version), given)
     joined(teller, 9, "not-h", protocols=wants(topic.name))
-    enter(teller, "not-h", "new", [topic.name], "while the leader assigns")
+    enter(teller, "not-h", "new", [other.name], "while the leader assigns")
     for name in "abcdefgh":
         both_describe(teller, f"not-{name}", "after that")
 
