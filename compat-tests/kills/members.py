@@ -36,6 +36,15 @@ def group_member(bootstrap: str, group: str, protocol: str = "classic") -> confl
     )
 
 
+def usable(message: confluent_kafka.Message | None) -> confluent_kafka.Message | None:
+    """None for an error that the consumer gets over by itself. Raises KafkaException for one that it does not."""
+    if message is None or (error := message.error()) is None:
+        return message
+    if error.fatal():
+        raise KafkaException(error)
+    return None
+
+
 def offsets_of(partitions: dict[Partition, int]) -> list[TopicPartition]:
     return [TopicPartition(topic, partition, offset) for (topic, partition), offset in partitions.items()]
 
@@ -71,8 +80,8 @@ class Member:
         try:
             consumer.subscribe(list(self.topics), on_revoke=self._give_up, on_lost=self._lose)
             while not self.stop.is_set() and time.monotonic() < leaves_at:
-                message = consumer.poll(POLL_S)
-                if message is not None and message.error() is None:
+                message = usable(consumer.poll(POLL_S))
+                if message is not None:
                     self._read[message.topic() or "", message.partition() or 0] = (message.offset() or 0) + 1
                     self._count += 1
                 if self._read and (message is None or self._count >= BATCH):
@@ -142,8 +151,8 @@ class Transformer:
         try:
             consumer.subscribe([self.source], on_revoke=self._drop, on_lost=self._drop)
             while not self.stop.is_set() and time.monotonic() < leaves_at:
-                message = consumer.poll(POLL_S)
-                if message is not None and message.error() is None:
+                message = usable(consumer.poll(POLL_S))
+                if message is not None:
                     self._batch.append(message)
                 if self._batch and (message is None or len(self._batch) >= BATCH):
                     self._transform(consumer, producer)

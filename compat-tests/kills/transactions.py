@@ -73,8 +73,8 @@ class Report:
         faults = [str(each) for each in self.anomalies] + self.load.ledger.failures + self.behind
         if self.last_stable_s > LAST_STABLE_S:
             faults.append(f"last stable offsets were not at their ends {LAST_STABLE_S:.0f} s after the last start")
-        faults += [f"{who} had nothing acknowledged" for who, count in self._acknowledged_by.items() if not count]
-        return faults
+        idle = {who for who, count in self._acknowledged_by.items() if not count} - self.load.visitors
+        return faults + [f"{who} had nothing acknowledged" for who in sorted(idle)]
 
     @property
     def _acknowledged_by(self) -> dict[str, int]:
@@ -170,6 +170,10 @@ class Load:
     @property
     def names(self) -> list[str]:
         return [*(each.name for each in self.writers), *(each.name for each in self.transformers), *GROUPS]
+
+    @property
+    def visitors(self) -> set[str]:
+        return {each.name for each in self.transformers if each.visitor is not None}
 
     def counts(self) -> list[int]:
         """What each of `names` had acknowledged so far, transactions or commits."""

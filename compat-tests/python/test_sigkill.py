@@ -15,7 +15,7 @@ TRANSACTIONS = [
 
 @pytest.mark.parametrize(
     "load",
-    [pytest.param(["--kills", "10"], id="records"), pytest.param(["--kills", "8", *TRANSACTIONS], id="transactions")],
+    [pytest.param(["--kills", "10"], id="records"), pytest.param(["--kills", "6", *TRANSACTIONS], id="transactions")],
 )
 def test_kills_under_load_take_nothing_back_that_was_acknowledged(target: str, load: list[str]) -> None:
     """In a process of its own: kafka-python leaves a socket for each connection that was refused."""
