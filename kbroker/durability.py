@@ -69,6 +69,7 @@ class SyncRounds:
         self._later: dict[Syncable, float] = {}  # due at that time
         self._put_off: list[tuple[Syncable, FlushPlan]] = []  # there was no descriptor to carry them out
         self._next_due = inf
+        self._one_at_a_time = trio.Lock()
         self._wake = trio.Event()
         self._syncfs: Callable[[int], None] | None = None
         self._syncfs_looked_for = False
@@ -102,7 +103,18 @@ class SyncRounds:
             await self.round()
 
     async def round(self) -> None:
-        """Make durable what is due now; the outcome is told to each target."""
+        """Make durable what is due now; the outcome is told to each target. What a round that runs has taken is
+        durable too when this returns."""
+        try:
+            self._one_at_a_time.acquire_nowait()
+        except trio.WouldBlock:
+            await self._one_at_a_time.acquire()
+        try:
+            await self._round()
+        finally:
+            self._one_at_a_time.release()
+
+    async def _round(self) -> None:
         count = len(self._due)
         if count <= FILES_AT_ONCE:
             due, self._due = self._due, {}

@@ -115,7 +115,7 @@ class ShortWay:
     def recognise(self, frame: memoryview) -> OneFetch | None:
         at = self._at
         asked = self._asked.get(bytes(frame[BEHIND_CORRELATION_ID:at]) + frame[at + OFFSET_BYTES :])
-        if asked is None or frame[3] != asked.version or at != asked.at:
+        if asked is None or frame[2] or frame[3] != asked.version or at != asked.at:
             return None
         return OneFetch(asked, _unpack_offset(frame, at)[0])
 

@@ -76,7 +76,7 @@ class ShortWay:
         at = self._end
         known = self._known.get(bytes(frame[BEHIND_CORRELATION_ID:at]))
         end = len(frame)
-        if known is None or frame[3] != known.version or end < at + EMPTY_RECORDS_BYTES:
+        if known is None or frame[2] or frame[3] != known.version or end < at + EMPTY_RECORDS_BYTES:
             return None
         if known.flexible:
             size, at = read_unsigned_varint(frame, at)

@@ -157,6 +157,30 @@ async def test_those_who_come_while_a_round_runs_share_the_next_one(autojump_clo
         nursery.cancel_scope.cancel()
 
 
+async def test_who_asks_for_a_round_waits_for_the_one_that_runs(autojump_clock):
+    gate = Gate()
+    rounds, target = SyncRounds(replace(Env.in_memory(), run_blocking=gate.run)), Target()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(rounds.run)
+        gate.close()
+        target.log.end = 1
+        rounds.due(target)
+        await wait_all_tasks_blocked()
+        asked = trio.Event()
+
+        async def ask():
+            await rounds.round()
+            assert target.log.durable_end == 1
+            asked.set()
+
+        nursery.start_soon(ask)
+        await wait_all_tasks_blocked()
+        assert not asked.is_set()
+        gate.open()
+        await asked.wait()
+        nursery.cancel_scope.cancel()
+
+
 async def test_a_failing_sync_is_told_to_its_target_alone(autojump_clock):
     rounds = SyncRounds(Env.in_memory())
     good, bad = Target(), Target()
