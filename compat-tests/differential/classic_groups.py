@@ -72,9 +72,9 @@ def odd_joins(teller: Teller) -> None:
 
 def long_names(teller: Teller) -> None:
     """A group id of 40,000 characters fits into compact strings, but not into the key of a record."""
-    teller.closes("JoinGroup", 9, **join_fields(LONG, ""))
+    teller.closes("JoinGroup", 9, **join_fields(LONG, ""))  # type: ignore[arg-type]
     teller.closes("Heartbeat", 4, group_id=LONG, generation_id=1, member_id="m")
-    teller.closes("SyncGroup", 5, **sync_fields(LONG, "m", 1))
+    teller.closes("SyncGroup", 5, **sync_fields(LONG, "m", 1))  # type: ignore[arg-type]
     teller.closes("LeaveGroup", 5, group_id=LONG, members=[{"member_id": "m"}])
     teller.closes("DescribeGroups", 6, groups=[LONG])
     teller.closes("DeleteGroups", 2, groups_names=[LONG])
@@ -206,7 +206,7 @@ def protocol_choice(teller: Teller) -> None:
     sync(teller, 5, group, first, 1, {first: b"all"}, on="a")
     second = join(teller, 9, group, on="b", protocols=protocols(("sticky", b"s2"), ("range", b"r2"))).member_id
     likes = {"protocols": protocols(("sticky", b"s2"), ("range", b"r2"))}
-    send_join(teller, 9, group, second, on="b", **likes)
+    send_join(teller, 9, group, second, on="b", **likes)  # type: ignore[arg-type]
     heartbeat(teller, 4, group, first, 1, on="a", until=rebalancing)
     join(teller, 9, group, first, on="a", protocols=protocols(("sticky", b"s1")))
     teller.answer("b")
@@ -305,14 +305,14 @@ def left_behind(teller: Teller) -> None:
     group, soon = "left-behind", {"rebalance_timeout_ms": 400}
     first = joined(teller, 9, group, on="a", **soon)
     sync(teller, 5, group, first, 1, {first: b"all"}, on="a")
-    second = join(teller, 9, group, on="b", **soon).member_id
-    send_join(teller, 9, group, second, "waits for who does not come", on="b", **soon)  # type: ignore[arg-type]
+    second = join(teller, 9, group, on="b", **soon).member_id  # type: ignore[arg-type]
+    send_join(teller, 9, group, second, "waits for who does not come", on="b", **soon)
     teller.answer("b")
     heartbeat(teller, 4, group, first, 1, "who did not come")
-    third = join(teller, 9, group, on="c", **soon).member_id
+    third = join(teller, 9, group, on="c", **soon).member_id  # type: ignore[arg-type]
     send_join(teller, 9, group, third, on="c", **soon)  # type: ignore[arg-type]
     heartbeat(teller, 4, group, second, 2, on="b", until=rebalancing)
-    join(teller, 9, group, second, on="b", **soon)
+    join(teller, 9, group, second, on="b", **soon)  # type: ignore[arg-type]
     teller.answer("c")
     teller.send("SyncGroup", 5, "waits for a leader that does not assign", on="c", **sync_fields(group, third, 3))
     teller.answer("c")

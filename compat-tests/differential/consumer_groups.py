@@ -28,7 +28,7 @@ def beat(
     **more: object,
 ) -> Struct:
     fields: dict[str, object] = {"group_id": group, "member_id": member, "member_epoch": epoch, **more}
-    return teller.ask("ConsumerGroupHeartbeat", version, title, until=until, **fields)
+    return teller.ask("ConsumerGroupHeartbeat", version, title, until=until, **fields)  # type: ignore[arg-type]
 
 
 def enter(
@@ -123,7 +123,7 @@ def refused(teller: Teller) -> None:
         }.items():  # fmt: skip
             ordinary = {"group_id": group, "member_id": "stranger", "member_epoch": 0, "rebalance_timeout_ms": 60_000}
             ordinary |= {"topic_partitions": [], "subscribed_topic_names": named}
-            teller.ask("ConsumerGroupHeartbeat", version, title, **{**ordinary, **fields})  # type: ignore[arg-type]
+            teller.ask("ConsumerGroupHeartbeat", version, title, **{**ordinary, **fields})  # type: ignore[arg-type, dict-item]
     describe(teller, group, "as it was")
     beat(teller, group, "a", epoch, "owns what it was not given", topic_partitions=owned((topic, [0, 7])))
     beat(teller, group, "a", epoch, "owns what nobody knows", topic_partitions=owned((STRANGER, [0])))
@@ -277,7 +277,7 @@ def static_members(teller: Teller) -> None:
     beat(teller, group, "b", -2, "leaves for a while", instance_id="i1")
     enter(teller, group, "c", names, "comes back with another subscription", instance_id="i1", rack_id="r")
     leave = [{"member_id": "c", "group_instance_id": "i1"}, {"member_id": "", "group_instance_id": "i9"}]
-    leave += [{"member_id": "x", "group_instance_id": None}]
+    leave += [{"member_id": "x", "group_instance_id": None}]  # type: ignore[dict-item]
     teller.ask("LeaveGroup", 5, "removed by an administrator", group_id=group, members=leave)
     describe(teller, group, "after that")
     enter(teller, group, "d", names, "a static member again", instance_id="i1")

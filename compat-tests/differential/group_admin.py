@@ -14,7 +14,7 @@ def consumer(teller: Teller, group: str, member: str, epoch: int = 0, **more: ob
     if epoch == 0:
         fields = {"rebalance_timeout_ms": 60_000, "topic_partitions": [], **fields}
         fields.setdefault("subscribed_topic_names", ["diff-wide"])
-    return int(teller.ask("ConsumerGroupHeartbeat", 1, **fields).member_epoch)
+    return int(teller.ask("ConsumerGroupHeartbeat", 1, **fields).member_epoch)  # type: ignore[arg-type]
 
 
 def described_and_deleted(teller: Teller) -> None:
@@ -58,7 +58,7 @@ def described_and_deleted(teller: Teller) -> None:
         teller.ask("ConsumerGroupDescribe", version, "none", group_ids=[])
         teller.ask("ConsumerGroupDescribe", version, "no name", group_ids=[""])
         more = {"include_authorized_operations": True}
-        teller.ask("ConsumerGroupDescribe", version, "with operations", group_ids=["kind-consumer"], **more)
+        teller.ask("ConsumerGroupDescribe", version, "with operations", group_ids=["kind-consumer"], **more)  # type: ignore[arg-type]
     for version in range(3):
         teller.ask("DeleteGroups", version, "no name, and unknown ones", groups_names=["", "kind-nowhere"])
         teller.ask("DeleteGroups", version, "none", groups_names=[])

@@ -55,9 +55,9 @@ def join_fields(group: str, member: str, **more: object) -> dict[str, object]:
 
 def joined(teller: Teller, version: int, group: str, *, on: str = "", **more: object) -> str:
     """The id of a member that is in, by as many steps as the version and the member need."""
-    answer = join(teller, version, group, on=on, **more)
+    answer = join(teller, version, group, on=on, **more)  # type: ignore[arg-type]
     if answer.error_code == 79:
-        answer = join(teller, version, group, answer.member_id, "second step", on=on, **more)
+        answer = join(teller, version, group, answer.member_id, "second step", on=on, **more)  # type: ignore[arg-type]
     return str(answer.member_id)
 
 
@@ -73,7 +73,7 @@ def sync(
     on: str = "",
     **more: object,
 ) -> Struct:
-    return teller.ask("SyncGroup", version, title, on=on, **sync_fields(group, member, generation, shares, **more))
+    return teller.ask("SyncGroup", version, title, on=on, **sync_fields(group, member, generation, shares, **more))  # type: ignore[arg-type]
 
 
 def sync_fields(
@@ -140,7 +140,7 @@ def commit(
         for name, partitions in topics
     ]
     fields: dict[str, object] = {"group_id": group, "generation_id_or_member_epoch": epoch, "member_id": member}
-    return teller.ask("OffsetCommit", version, title, on=on, **fields, topics=rows, **more)
+    return teller.ask("OffsetCommit", version, title, on=on, **fields, topics=rows, **more)  # type: ignore[arg-type]
 
 
 def offsets(
@@ -166,4 +166,4 @@ def offsets(
         for row in rows or ():
             row["topic_id"] = (ids or {}).get(str(row["name"]))
         asked = {"groups": [{"group_id": group, "topics": rows, "member_id": member, "member_epoch": epoch}]}
-    return teller.ask("OffsetFetch", version, title, until=until, **asked, require_stable=stable)
+    return teller.ask("OffsetFetch", version, title, until=until, **asked, require_stable=stable)  # type: ignore[arg-type]

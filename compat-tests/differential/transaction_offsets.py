@@ -81,7 +81,7 @@ def by_members(teller: Teller) -> None:
             if version < 5:
                 producer.add_offsets(4, group)
             who = {"member_id": member_id, "generation_id_or_member_epoch": generation, "group_instance_id": instance}
-            producer.commit_offsets(version, group, rows, title, ids=ids, **who)
+            producer.commit_offsets(version, group, rows, title, ids=ids, **who)  # type: ignore[arg-type]
 
     every("before the first sync", member, 1)
     sync(teller, 5, group, member, 1, {member: b"all"}, on="a")

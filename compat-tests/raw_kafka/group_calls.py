@@ -55,7 +55,7 @@ def join(connection: Connection, group: str, member: str = "", *, version: int =
 
 def joined(connection: Connection, group: str, *, version: int = 9, **more: object) -> Struct:
     """The answer to the last of as many joins as a new member needs."""
-    answer = join(connection, group, version=version, **more)
+    answer = join(connection, group, version=version, **more)  # type: ignore[arg-type]
     if answer.error_code == MEMBER_ID_REQUIRED:
         answer = join(connection, group, answer.member_id, version=version, **more)
     assert answer.error_code == NONE, answer
@@ -78,7 +78,7 @@ def sync(
 
 def settled(connection: Connection, group: str, **more: object) -> str:
     """The id of the only member of a new group, which is stable in generation 1."""
-    member = str(joined(connection, group, **more).member_id)
+    member = str(joined(connection, group, **more).member_id)  # type: ignore[arg-type]
     assert sync(connection, group, member, 1, {member: b"all"}).error_code == NONE
     return member
 
@@ -136,7 +136,7 @@ def committed(
     if version < 8:
         return connection.call("OffsetFetch", version, group_id=group, topics=rows, require_stable=stable)
     for row, (topic, _) in zip(rows or (), topics or (), strict=False):
-        row["topic_id"] = topic.id
+        row["topic_id"] = topic.id  # type: ignore[assignment]
     asked = {"group_id": group, "topics": rows, "member_id": member, "member_epoch": epoch}
     (answer,) = connection.call("OffsetFetch", version, groups=[asked], require_stable=stable).groups
     found: Struct = answer
