@@ -146,6 +146,8 @@ class DataFolder:
         self._lock.close()
 
     def write_partition_metadata(self, directory: str, topic_id: bytes) -> None:
+        """To be synced with the log's first records: a folder that comes back after a power cut is not taken for that
+        of a newer topic of its name."""
         text = f"version: 0\ntopic_id: {uuid_to_text(topic_id)}"
         self.files.replace(f"{self.path}/{directory}/{PARTITION_METADATA}", text.encode(), sync=False)
 

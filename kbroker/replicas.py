@@ -22,7 +22,7 @@ from .config import BrokerConfig, TopicConfig
 from .durability import SyncRounds
 from .env import Env
 from .errors import Refusal
-from .folder import DataFolder, Key, Offsets
+from .folder import PARTITION_METADATA, DataFolder, Key, Offsets
 from .metadata.image import TOPIC_RESOURCE, Delta, Image, TopicImage
 from .partition import Partition
 from .write_back import WriteBack
@@ -150,6 +150,7 @@ class Replicas:
     def begin(self, partition: Partition) -> None:
         self._env.files.make_directory(self._path(partition))
         self._folder.write_partition_metadata(partition.directory, partition.topic_id)
+        partition.log.sync_beside(PARTITION_METADATA)
 
     def written(self, partition: Partition, frames: Sequence[tuple[Entry, memoryview]]) -> None:
         nbytes = 0
@@ -190,6 +191,8 @@ class Replicas:
             clean=self._clean,
             now_ms=self._env.now_ms(),
         )
+        if not self._clean and opened.segments:  # a process that was killed may have written it
+            opened.sync_beside(PARTITION_METADATA)
         for sentence in opened.repaired:
             log.warning("%s: %s", partition.directory, sentence)
         if partition.waits_for_disk and opened.durable_end < opened.end:

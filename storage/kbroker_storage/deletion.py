@@ -38,4 +38,6 @@ class Removal:
     def run(self) -> None:
         """Block until they are gone; may run in a thread. Raises OSError."""
         if self.path is not None:
+            if self._tree:  # a power cut may bring the old name back, but never with half of what it named
+                self._files.sync_directory(self.path.rpartition("/")[0])
             (self._files.remove_tree if self._tree else self._files.remove)(self.path)

@@ -479,6 +479,11 @@ class Log:
 
     # -- syncing
 
+    def sync_beside(self, name: str) -> None:
+        """A small file of the owner's in the log's folder was written: the next sync makes it durable as well, before
+        anything is that was appended by then."""
+        self._unsynced.add_path(self.home.path(name))
+
     def plan_flush(self) -> FlushPlan | None:
         """What to sync so that all up to the present `end` is durable; None if nothing is unsynced, or closed.
 
