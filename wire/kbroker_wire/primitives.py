@@ -108,6 +108,10 @@ def tag_section(
     defined   the tags that the version knows: none of them may be among the unknown ones
     """
     section = [*tags, *(unknown or ())]
+    if len(section) == 1 and not unknown:  # as most are
+        [(tag, value)] = section
+        if tag < 0x80 and len(value) < 0x80:
+            return bytes((1, tag, len(value))) + value
     section.sort()
     for tag, _ in unknown or ():
         if tag in defined:
