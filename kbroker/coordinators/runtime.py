@@ -10,7 +10,7 @@ and read anew: what was never committed is then as if it had never been asked fo
 from __future__ import annotations
 
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from math import inf
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -49,6 +49,7 @@ BATCH_BYTES = 8 << 20  # of the records that are appended as one batch, before t
 RECORD_BYTES = 32  # of a record in a batch, beside its key and value, at most
 RELOAD_AFTER_S = 1.0  # a partition whose write failed: a disk that is full now is so for a while
 LISTS_WAIT_S = 15.0  # less than clients wait for an answer
+MOST_REPEATS = 10  # of one key in one request
 KNOWN_KEYS = 10_000  # whose partition is remembered; computing it anew costs a few microseconds
 LONGEST_KNOWN_KEY = 255  # characters; clients may send keys of 32 KiB
 
@@ -382,8 +383,17 @@ class Coordinator(Generic[M]):
         requests: Sequence[tuple[str, Operation[M], Refused]],
         combine: Callable[[list[Message]], Message],
     ) -> Message | Several:
-        """Several requests as one: `combine` makes the answer of theirs, which are in the order of `requests`."""
-        answers = [self.perform(*request) for request in requests]
+        """Several requests as one: `combine` makes the answer of theirs, which are in the order of `requests`.
+
+        Of those for one key all but the first MOST_REPEATS are refused: a few bytes each could ask for all that a group
+        has committed, again and again.
+        """
+        times = Counter[str]()
+        answers: list[Message | Request] = []
+        for key, operation, refused in requests:
+            times[key] += 1
+            repeated = times[key] > MOST_REPEATS
+            answers.append(refused(self.bad_key, None) if repeated else self.perform(key, operation, refused))
         ready = [answer for answer in answers if isinstance(answer, Message)]
         return combine(ready) if len(ready) == len(answers) else Several(answers, combine)
 

@@ -35,7 +35,9 @@ def answer(request: WriteTxnMarkersRequest, call: Call, broker: Broker) -> Answe
         topics = [
             WritableTxnMarkerTopicResult(
                 name=topic.name,
-                partitions=[_row(marker, topic.name, index, broker, unsafe) for index in topic.partition_indexes],
+                partitions=[
+                    _row(marker, topic.name, index, broker, unsafe) for index in dict.fromkeys(topic.partition_indexes)
+                ],
             )
             for topic in marker.topics
         ]

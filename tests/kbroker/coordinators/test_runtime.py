@@ -323,6 +323,15 @@ async def test_several_requests_are_answered_as_one(autojump_clock: trio.testing
         assert await outcome(later) == 3
 
 
+async def test_what_one_request_asks_for_again_and_again_is_refused(autojump_clock: trio.testing.MockClock) -> None:
+    def combine(rows: list[Message]) -> Message:
+        return answer(sum(row.error_code == 0 for row in rows if isinstance(row, HeartbeatResponse)))
+
+    async with coordinating() as (_, texts):
+        many = texts.perform_each([("a", lambda machine, _, __: machine.count(), refused)] * 1000, combine)
+        assert await outcome(many) == 10
+
+
 async def test_the_topic_deleted_or_led_elsewhere_is_nobodys_here(autojump_clock: trio.testing.MockClock) -> None:
     async with coordinating() as (node, texts):
         waiting = texts.perform("a", lambda machine, ticket, now: machine.wait_until(now.s + 60, ticket), refused)
