@@ -255,8 +255,11 @@ def offsets_in(window: bytes, marks: list[bytes], header: int) -> Iterator[int]:
 
 
 def never_written(file: File, start: int, end: int) -> bool:
-    """Whether the file has a whole sector of zeros between two positions."""
+    """Whether a sector between a bad frame's start and a good one's was not written since the log ended at `start`: it
+    has only zeros from there on. Of the sector that holds `start`, a frame's head at least must lie behind it."""
     at = -(-start // SECTOR_BYTES) * SECTOR_BYTES
+    if at - start >= FRAME_HEAD_BYTES and at <= end and not any(file.read(start, at - start)):
+        return True
     while at + SECTOR_BYTES <= end:
         window = file.read(at, min(COPY_BYTES, (end - at) // SECTOR_BYTES * SECTOR_BYTES))
         if any(not any(window[i : i + SECTOR_BYTES]) for i in range(0, len(window), SECTOR_BYTES)):

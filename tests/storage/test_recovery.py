@@ -138,20 +138,22 @@ def test_damage_in_the_middle_is_set_aside_and_the_log_goes_on_behind_it(place, 
     reopened_alike(files, opened, kept, 12)
 
 
+@pytest.mark.parametrize("synced", [0, 1, 2], ids="{} frames synced in it".format)
 @pytest.mark.parametrize("sector", [1, 2, 5])
-def test_behind_a_sector_that_was_never_written_nothing_counts(sector):
-    files, log = written(20, size=150)
+def test_behind_a_sector_that_was_never_written_nothing_counts(sector, synced):
+    files, log = written(30, size=100)
     frames = frames_of(log)
     whole = files.read(FIRST)
-    start = sector * 512
-    harm(files, FIRST, start, bytes(512))
-    opened = open_log(files, recovery_point=2)
     kept = []
-    while sum(map(len, kept)) + len(frames[len(kept)]) <= start:
+    while sum(map(len, kept)) + len(frames[len(kept)]) <= sector * 512:
         kept.append(frames[len(kept)])
-    assert 0 < len(kept) < 17
-    position = sum(map(len, kept))
-    assert files.read(f"{FIRST}.{position}.damaged") == whole[position:start] + bytes(512) + whole[start + 512 :]
+    kept += frames[len(kept) :][:synced]
+    position, end = sum(map(len, kept)), (sector + 1) * 512
+    assert position < end - 12
+    start = position if synced else sector * 512
+    harm(files, FIRST, start, bytes(end - start))
+    opened = open_log(files, recovery_point=2)
+    assert files.read(f"{FIRST}.{position}.damaged") == whole[position:start] + bytes(end - start) + whole[end:]
     assert len(opened.repaired) == 1
     reopened_alike(files, opened, kept, 2 * len(kept))
 
