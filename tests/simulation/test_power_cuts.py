@@ -65,8 +65,9 @@ async def test_a_deleted_topic_gives_no_records_to_the_next_of_its_name(removed,
         assert removed != any("-delete" in name for name in disk.root.seen["data"].seen)
         decide(node, "topic")
         node.broker.controller.log.flush()
-        for seed in range(CRASHES):
-            async with running(env=env_on(crashed(disk, seed))) as heir:
+        left = [crashed(disk, seed) for seed in range(CRASHES)]  # before any time passes
+        for seed, each in enumerate(left):
+            async with running(env=env_on(each)) as heir:
                 row = await fetch(heir.connect(), "topic", wait_ms=1000)  # a recovered end is synced first
                 assert (row.error_code, values(row)) == (ErrorCode.NONE, []), f"seed {seed}"
 
