@@ -22,10 +22,12 @@ from kbroker_wire.messages.offset_commit import (
 from kbroker_wire.messages.produce import ProduceResponse
 from kbroker_wire.schema import Message
 
-from .client import PASSING, Actor, Lost
+from .client import PASSING, Actor, Lost, name_of
 from .consumers import committed_offsets
+from .ledger import Ledger
 from .members import partitions_of
 from .records import UNCOMMITTED, ProducerState, batch_of, fetch, produce_request, produced
+from .world import World
 
 TOPIC, GROUP = "churned", "of-the-churned"
 NOBODY = ProducerState(-1, -1)
@@ -78,15 +80,15 @@ async def _administer(actor: Actor, request: Message, version: int, done: set[Er
         if code in done:
             return
         if code not in PASSING:
-            actor.world.anomaly(f"{actor.name}: {type(request).__name__} is refused with {ErrorCode(code).name}")
+            actor.world.anomaly(f"{actor.name}: {type(request).__name__} is refused with {name_of(code)}")
         await actor.pause()
 
 
 class Operator(Actor):
     """`growing`: a topic of others that gets more partitions now and then, up to a number."""
 
-    def __init__(self, *args: object, growing: tuple[str, int, int]) -> None:
-        super().__init__(*args)  # type: ignore[arg-type]
+    def __init__(self, world: World, ledger: Ledger, name: str, growing: tuple[str, int, int]) -> None:
+        super().__init__(world, ledger, name)
         self._growing, self._size, self._most = growing
 
     async def run(self) -> None:
@@ -159,7 +161,7 @@ class Operator(Actor):
             if code == ErrorCode.NONE:
                 acknowledged.append(value)
             elif code not in PASSING and code not in STILL_WRITING:
-                self.world.anomaly(f"{self.name}: Produce is refused with {ErrorCode(code).name}")
+                self.world.anomaly(f"{self.name}: Produce is refused with {name_of(code)}")
         return acknowledged
 
     async def _commit(self, offset: int) -> None:
@@ -178,7 +180,7 @@ class Operator(Actor):
                 self.ledger.acknowledged(GROUP, (TOPIC, 0), offset)
                 return
             if code not in PASSING:
-                self.world.anomaly(f"{self.name}: OffsetCommit is refused with {ErrorCode(code).name}")
+                self.world.anomaly(f"{self.name}: OffsetCommit is refused with {name_of(code)}")
             await self.pause()
 
     async def _expect(self, acknowledged: list[bytes]) -> None:

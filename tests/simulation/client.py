@@ -4,8 +4,7 @@ chance. Requests go through the codec in both directions, as real clients' do.""
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection
-from typing import TypeVar
+from collections.abc import Callable
 
 import trio
 
@@ -17,8 +16,6 @@ from kbroker_wire.schema import Message
 from .ledger import Ledger
 from .network import SimSocket
 from .world import PORT, World
-
-M = TypeVar("M", bound=Message)
 
 PATIENCE_S = 8.0  # without an answer for so long, a client takes its connection for dead
 RECEIVE_BYTES = 1 << 20
@@ -33,6 +30,8 @@ PASSING = frozenset(
         ErrorCode.REQUEST_TIMED_OUT,
     }
 )
+
+NAMES = {int(code): code.name for code in ErrorCode}
 
 
 class Lost(Exception):
@@ -156,5 +155,5 @@ def is_passing(answer: Message) -> bool:
     return code_in(answer) in PASSING
 
 
-def any_of(codes: Collection[ErrorCode], code: int) -> bool:
-    return code in codes
+def name_of(code: int) -> str:
+    return NAMES[code]

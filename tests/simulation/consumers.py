@@ -19,7 +19,7 @@ from kbroker_wire.messages.offset_fetch import (
     OffsetFetchResponse,
 )
 
-from .client import PASSING, Actor, Lost
+from .client import PASSING, Actor, Lost, name_of
 from .ledger import Ledger
 from .members import ConsumerMembership, Expelled, Membership
 from .records import COMMITTED, FETCH_VERSION, fetch, seen_in
@@ -174,7 +174,7 @@ class GroupConsumer(Actor):
         elif code in {ErrorCode.UNKNOWN_MEMBER_ID, ErrorCode.ILLEGAL_GENERATION, ErrorCode.FENCED_MEMBER_EPOCH}:
             self.ledger.progress["commits of expelled members refused"] += 1
         elif code not in PASSING and code not in {ErrorCode.REBALANCE_IN_PROGRESS, ErrorCode.STALE_MEMBER_EPOCH}:
-            self.world.anomaly(f"{self.name}: OffsetCommit is refused with {ErrorCode(code).name}")
+            self.world.anomaly(f"{self.name}: OffsetCommit is refused with {name_of(code)}")
 
 
 class Reader(Actor):

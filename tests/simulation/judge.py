@@ -10,7 +10,7 @@ from transaction_history import Source, check_commits, check_outputs, check_tran
 
 from kbroker_wire import ErrorCode
 
-from .client import Actor, Lost
+from .client import Actor, Lost, name_of
 from .consumers import committed_offsets
 from .ledger import source_of
 from .records import COMMITTED, UNCOMMITTED, fetch, seen_in
@@ -53,7 +53,7 @@ class Judge(Actor):
                 except Lost:
                     continue
                 if part.error != ErrorCode.NONE:
-                    self.world.anomaly(f"{partition} can not be read: {ErrorCode(part.error).name}")
+                    self.world.anomaly(f"{partition} can not be read: {name_of(part.error)}")
                     break
                 held += part.records
                 if part.next_offset in {position, part.high_watermark}:  # the last offsets may be a hole

@@ -30,7 +30,7 @@ from kbroker_wire.messages.leave_group import LeaveGroupRequest, MemberIdentity
 from kbroker_wire.messages.metadata import MetadataRequest, MetadataRequestTopic, MetadataResponse
 from kbroker_wire.messages.sync_group import SyncGroupRequest, SyncGroupRequestAssignment, SyncGroupResponse
 
-from .client import PASSING, Actor, code_in
+from .client import PASSING, Actor, code_in, name_of
 from .world import SESSION_MS
 
 HEARTBEAT_S = 0.15
@@ -135,7 +135,7 @@ class ClassicMembership(Membership):
             case ErrorCode.UNKNOWN_MEMBER_ID | ErrorCode.ILLEGAL_GENERATION:
                 self.member_id = ""
             case code if code not in PASSING and code != ErrorCode.REBALANCE_IN_PROGRESS:
-                self.actor.world.anomaly(f"{self.actor.name}: JoinGroup is refused with {ErrorCode(code).name}")
+                self.actor.world.anomaly(f"{self.actor.name}: JoinGroup is refused with {name_of(code)}")
         return None
 
     async def _sync(self, joined: JoinGroupResponse) -> bool:
@@ -193,7 +193,7 @@ class ClassicMembership(Membership):
                     self.member_id = ""
                 raise Expelled
             case code if code != ErrorCode.NONE and code not in PASSING:
-                self.actor.world.anomaly(f"{self.actor.name}: Heartbeat is refused with {ErrorCode(code).name}")
+                self.actor.world.anomaly(f"{self.actor.name}: Heartbeat is refused with {name_of(code)}")
 
     async def leave(self) -> None:
         self.owned = frozenset()
@@ -241,9 +241,7 @@ class ConsumerMembership(Membership):
                 self.owned, self.generation = frozenset(), 0
                 raise Expelled
             case code if code not in PASSING:
-                self.actor.world.anomaly(
-                    f"{self.actor.name}: ConsumerGroupHeartbeat is refused with {ErrorCode(code).name}"
-                )
+                self.actor.world.anomaly(f"{self.actor.name}: ConsumerGroupHeartbeat is refused with {name_of(code)}")
 
     def _request(self) -> ConsumerGroupHeartbeatRequest:
         ids = {name: id_ for id_, name in self._names.items()}

@@ -12,7 +12,7 @@ from kbroker_wire import ErrorCode
 from kbroker_wire.messages.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
 from kbroker_wire.messages.produce import ProduceResponse
 
-from .client import Actor, Lost, is_passing
+from .client import Actor, Lost, is_passing, name_of
 from .ledger import Ledger
 from .records import ProducerState, batch_of, produce_request, produced, value_of
 from .world import World
@@ -109,7 +109,7 @@ class IdempotentProducer(Actor):
             self._flying.remove(flight)
             self._record(flight, offset)
         elif error not in AGAIN or (error == ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER and flight.partition not in failed):
-            self.world.anomaly(f"{self.name}: {flight.numbers} refused with {ErrorCode(error).name}")
+            self.world.anomaly(f"{self.name}: {flight.numbers} refused with {name_of(error)}")
             self._flying.remove(flight)
             self._record(flight, None)
         else:

@@ -120,7 +120,9 @@ def _visible(row: PartitionData, position: int) -> tuple[list[tuple[int, bytes]]
     aborted = sorted(row.aborted_transactions or (), key=lambda each: each.first_offset)
     now_aborted: set[int] = set()
     found: list[tuple[int, bytes]] = []
-    for batch in batches(bytes(row.records or b"")):
+    data = row.records or b""
+    assert isinstance(data, (bytes, bytearray, memoryview))
+    for batch in batches(bytes(data)):
         header = batch.header
         _begin(aborted, header.next_offset, now_aborted)
         if header.is_control:

@@ -22,7 +22,7 @@ from kbroker_wire.messages.init_producer_id import InitProducerIdRequest, InitPr
 from kbroker_wire.messages.produce import ProduceResponse
 from kbroker_wire.schema import Message
 
-from .client import PASSING, Actor, Lost
+from .client import PASSING, Actor, Lost, name_of
 from .ledger import Ledger
 from .records import ProducerState, batch_of, produce_request, produced, value_of
 from .world import World
@@ -39,7 +39,7 @@ class Refused(Exception):
     """What this producer may do no more, or not now: its transaction will not be committed."""
 
     def __init__(self, what: str, code: int) -> None:
-        super().__init__(f"{what}: {ErrorCode(code).name}")
+        super().__init__(f"{what}: {name_of(code)}")
         self.code = code
 
 
@@ -78,7 +78,7 @@ class TransactionalProducer(Actor):
         )
         assert isinstance(answer, InitProducerIdResponse)
         if answer.error_code != ErrorCode.NONE:
-            self.world.anomaly(f"{self.name}: InitProducerId is refused with {ErrorCode(answer.error_code).name}")
+            self.world.anomaly(f"{self.name}: InitProducerId is refused with {name_of(answer.error_code)}")
             raise Refused("InitProducerId", answer.error_code)
         self._becomes(ProducerState(answer.producer_id, answer.producer_epoch))
         if self.latest is not None and self.latest.asked_at == inf:
