@@ -8,8 +8,9 @@ from collections.abc import Awaitable, Mapping, Sequence
 from typing import TypeVar
 
 import aiokafka
-import scenarios
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+import scenarios
 from scenarios import PATIENCE_S, Read
 
 HEARTBEAT_MS = 200  # so that a member hears of a rebalance soon

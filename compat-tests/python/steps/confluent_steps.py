@@ -4,9 +4,10 @@ import sys
 from collections.abc import Mapping, Sequence
 
 import confluent_kafka
-import scenarios
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
+
+import scenarios
 from scenarios import PATIENCE_S, Read, Stuck
 
 HEARTBEAT_MS = 200  # so that a member hears of a rebalance soon

@@ -5,8 +5,9 @@ import sys
 from collections.abc import Mapping, Sequence
 
 import kafka
-import scenarios
 from kafka.structs import OffsetAndMetadata, TopicPartition
+
+import scenarios
 from scenarios import PATIENCE_S, Read
 
 HEARTBEAT_MS = 200  # so that a member hears of a rebalance soon
