@@ -16,7 +16,6 @@ class Parked(ABC):
 
     deadline   Trio's clock, seconds; when it passes, the answer is whatever `answer` says then
     ready      set by `resolve`; the connection is woken through `on_ready`
-
     holds      nothing behind it may be served, also not what else could: it is not even appended
 
     No task waits: the connection does, and it drops the request when the peer goes away.
