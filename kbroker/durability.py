@@ -6,13 +6,11 @@ one task that runs rounds empties it, and it sleeps only after finding it empty 
 
 from __future__ import annotations
 
-import ctypes
 import logging
-import os
-import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from math import inf
+from time import monotonic
 from typing import NoReturn, Protocol
 
 import trio
@@ -24,11 +22,12 @@ from .errors import out_of_descriptors
 
 log = logging.getLogger(__name__)
 
-# Up to here a round syncs file by file, above it by one syncfs, which also waits for what other programs have written.
-# Measured for 8, 16, 32, 100 files: one after the other 8, 27, 42, 240 ms; in 4 threads, whose syncs share commits of
-# the file system's journal, 1, 2, 3, 10 ms; by syncfs 0.7, 0.4, 0.5, 1.3 ms, and beside a program that writes 8, 9,
-# 12, 33 ms.
+# One syncfs costs about as much as syncing three files, however many there are: for 3, 8, 16, 200 files 0.23, 0.27,
+# 0.3, 1.6 ms, and file by file in four threads 0.35, 0.5, 1, 9 ms. But it waits for what other programs have written
+# too. So a round is done at once unless syncfs was slow of late, and always if it has very many files.
 FILES_ONE_BY_ONE = 64
+ONE_FILE_S = 0.0001  # a syncfs that took longer than this for each file of its round was slow
+SLOW_SHARE = 0.05  # the part of the time that may be spent on slow ones
 LANES = 4  # threads of one round
 FILES_AT_ONCE = 256  # a plan holds its file open; half of the descriptors that files get are left to readers
 RETRY_S = 0.1  # after a file could not be opened
@@ -43,23 +42,6 @@ class Syncable(Protocol):
     def failed(self, error: Exception) -> None: ...
 
 
-def find_syncfs() -> Callable[[int], None] | None:
-    """Linux's syncfs(2), which Python does not wrap; None elsewhere. It reports write-back errors since Linux 5.8."""
-    if not sys.platform.startswith("linux"):
-        return None
-    try:
-        function = ctypes.CDLL(None, use_errno=True).syncfs
-    except (AttributeError, OSError):
-        return None
-
-    def syncfs(descriptor: int) -> None:
-        if function(descriptor) != 0:
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number))
-
-    return syncfs
-
-
 class SyncRounds:
     """Runs the rounds of one broker; `run` is its one task."""
 
@@ -71,8 +53,8 @@ class SyncRounds:
         self._next_due = inf
         self._one_at_a_time = trio.Lock()
         self._wake = trio.Event()
-        self._syncfs: Callable[[int], None] | None = None
-        self._syncfs_looked_for = False
+        self._may_syncfs = True
+        self._syncfs_again_at = -inf  # monotonic seconds
 
     def due(self, target: Syncable) -> None:
         """`target` has something that the next round must make durable."""
@@ -150,9 +132,11 @@ class SyncRounds:
         """What became of each, when all are done."""
         count = len(plans)
         failures: list[OSError | None] = [None] * count
-        if count == 1 or (count > FILES_ONE_BY_ONE and self._have_syncfs()):
-            sync_all = _sync_each if count == 1 else self._sync_at_once
-            failures[:] = await self._env.run_blocking(lambda: sync_all(plans))
+        if count == 1:
+            failures[:] = await self._env.run_blocking(lambda: _sync_each(plans))
+            return failures
+        if (descriptor := self._for_syncfs(plans)) is not None:
+            failures[:] = await self._env.run_blocking(lambda: self._sync_at_once(plans, descriptor))
             return failures
         lanes = min(count, LANES)
 
@@ -175,21 +159,25 @@ class SyncRounds:
         log.warning("can not sync %s yet: %s; trying again in %s s", target, error, RETRY_S)
         self.due_within(target, RETRY_S)
 
-    def _have_syncfs(self) -> bool:
-        if not self._syncfs_looked_for:
-            self._syncfs, self._syncfs_looked_for = find_syncfs(), True
-        return self._syncfs is not None
+    def _for_syncfs(self, plans: Sequence[FlushPlan]) -> int | None:
+        """A descriptor on the file system of all plans, if the round is better done by one syncfs."""
+        if not self._may_syncfs or (len(plans) <= FILES_ONE_BY_ONE and monotonic() < self._syncfs_again_at):
+            return None
+        return next((fd for plan in plans for fd in plan.fds), None)
 
-    def _sync_at_once(self, plans: Sequence[FlushPlan]) -> Sequence[OSError | None]:
-        """In a worker thread: one syncfs for all plans, which lie on one file system."""
-        descriptors = [fd for plan in plans for fd in plan.fds[:1]]
-        if not descriptors or self._syncfs is None:
-            return _sync_each(plans)
+    def _sync_at_once(self, plans: Sequence[FlushPlan], descriptor: int) -> Sequence[OSError | None]:
+        """In a worker thread: one syncfs for all plans."""
+        began = monotonic()
         try:
-            self._syncfs(descriptors[0])
+            self._may_syncfs = self._env.files.sync_file_system(descriptor)
         except OSError as error:
-            self._syncfs = None  # a descriptor opened from now on would not tell of it again; each file's own sync does
+            self._may_syncfs = False  # it would not tell of the error again, as each file's own sync does
             return [error] * len(plans)
+        if not self._may_syncfs:
+            return _sync_each(plans)
+        ended = monotonic()
+        if ended - began > len(plans) * ONE_FILE_S:
+            self._syncfs_again_at = ended + (ended - began) / SLOW_SHARE
         return [None] * len(plans)
 
 

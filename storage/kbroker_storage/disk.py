@@ -362,6 +362,9 @@ class DiskFiles:
         with contextlib.suppress(FileNotFoundError):
             self.calls.sync_directory(path)
 
+    def sync_file_system(self, fd: int, /) -> bool:
+        return self.calls.sync_file_system(fd)
+
     def lock(self, path: str) -> Lock:
         fd = os.open(path, OPEN_FLAGS | os.O_CREAT, 0o644)
         try:

@@ -140,6 +140,11 @@ class Files(Protocol):
         """Sync a folder's entries; may run in a thread. No error if it is gone."""
         ...
 
+    def sync_file_system(self, fd: int, /) -> bool:
+        """Sync all that lies on the file system of this open file; may run in a thread. False, and nothing is done,
+        where that might do less than syncing each file."""
+        ...
+
     def lock(self, path: str) -> Lock:
         """Create and lock a file against other processes and other `Files`. Raises Locked."""
         ...

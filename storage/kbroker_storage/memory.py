@@ -266,6 +266,9 @@ class MemoryFiles:
     def sync_path(self, path: str) -> None: ...
     def sync_directory(self, path: str) -> None: ...
 
+    def sync_file_system(self, _fd: int, /) -> bool:
+        return False
+
     def lock(self, path: str) -> Lock:
         if path in self._locks:
             raise Locked(path)

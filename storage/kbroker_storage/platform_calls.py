@@ -7,6 +7,7 @@ replace single fields with `_replace`. Functions on descriptors may run in sever
 import ctypes
 import errno
 import os
+import re
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -16,6 +17,7 @@ from .entry import Buffer
 
 IOV_MAX = 1024  # buffers in one writev: POSIX promises 16, Linux and macOS have 1024
 SYNC_FILE_RANGE_WRITE = 2  # Linux <linux/fs.h>: start, and do not wait for the end
+SYNCFS_DOES_ALL = frozenset({0xEF53, 0x58465342, 0x9123683E})  # Linux <linux/magic.h>: ext4, XFS, Btrfs
 F_FULLFSYNC = 51  # macOS <fcntl.h>
 
 
@@ -27,6 +29,7 @@ class Calls(NamedTuple):
     read_into: Callable[[int, memoryview, int], int]  # (fd, buffer, position) -> bytes read, maybe fewer
     sync_data: Callable[[int], None]
     sync_directory: Callable[[str], None]
+    sync_file_system: Callable[[int], bool]  # the one of this file, all of it; False, and nothing done, where unknown
     will_need: Callable[[int, int, int], None]  # (fd, position, nbytes): start reading ahead
     write_back: Callable[[int], None]  # start writing what is dirty of the file; nothing is durable by that
     try_lock: Callable[[int], bool]
@@ -86,6 +89,44 @@ def find_write_back() -> Callable[[int], None]:
         sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE)  # 0, 0: from the start to the end of the file
 
     return write_back
+
+
+def no_file_system_sync(_fd: int) -> bool:
+    """Each file has to be synced by itself."""
+    return False
+
+
+def find_syncfs() -> Callable[[int], bool]:
+    """Linux's syncfs(2), which Python does not wrap, from the release on that reports write-back errors.
+
+    It is used on ext4, XFS and Btrfs, whose syncfs does all that the fdatasync of each file would do. FUSE's, for one,
+    does not ask its server to sync.
+    """
+    if not (sys.platform.startswith("linux") and reports_write_back(os.uname().release)):
+        return no_file_system_sync
+    try:
+        library = ctypes.CDLL(None, use_errno=True)
+        sync, status_of = library.syncfs, library.fstatfs
+    except (AttributeError, OSError):
+        return no_file_system_sync
+
+    def syncfs(fd: int) -> bool:
+        status = (ctypes.c_long * 32)()  # a struct statfs begins with the type, and has 15 words
+        failed = status_of(fd, status)
+        if not failed and status[0] not in SYNCFS_DOES_ALL:
+            return False
+        if failed or sync(fd):
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
+        return True
+
+    return syncfs
+
+
+def reports_write_back(release: str) -> bool:
+    """Whether syncfs tells of pages that could not be written: since Linux 5.8. `release` is like "6.1.0-18-amd64"."""
+    numbers = re.match(r"(\d+)\.(\d+)", release)
+    return numbers is not None and (int(numbers[1]), int(numbers[2])) >= (5, 8)
 
 
 def full_sync(fd: int, control: Callable[[int, int], object]) -> None:
@@ -149,7 +190,8 @@ else:
 
 
 def portable() -> Calls:
-    """Every second way: seek and transfer under a lock, fsync, no advice, no write-back, folders not synced."""
+    """Every second way: seek and transfer under a lock, fsync of single files, no advice, no write-back, folders not
+    synced."""
     seeking = threading.Lock()
 
     def write_at(fd: int, buffers: Sequence[Buffer], position: int) -> int:
@@ -167,7 +209,18 @@ def portable() -> Calls:
         buffer[: len(data)] = data
         return len(data)
 
-    return Calls(write_at, read_at, read_into, os.fsync, no_directory_sync, no_advice, no_write_back, try_lock, False)
+    return Calls(
+        write_at,
+        read_at,
+        read_into,
+        os.fsync,
+        no_directory_sync,
+        no_file_system_sync,
+        no_advice,
+        no_write_back,
+        try_lock,
+        removes_open_files=False,
+    )
 
 
 def native() -> Calls:
@@ -179,6 +232,7 @@ def native() -> Calls:
         read_into=preadv if hasattr(os, "preadv") else second.read_into,
         sync_data=sync_data,
         sync_directory=no_directory_sync if sys.platform == "win32" else sync_directory,
+        sync_file_system=find_syncfs(),
         will_need=will_need if hasattr(os, "posix_fadvise") else no_advice,
         write_back=find_write_back(),
         try_lock=try_lock,

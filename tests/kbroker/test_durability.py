@@ -27,9 +27,10 @@ from broker_in_memory import (
     values,
 )
 from kbroker import durability
-from kbroker.durability import FILES_ONE_BY_ONE, LANES, RETRY_S, SyncRounds, find_syncfs
+from kbroker.durability import FILES_ONE_BY_ONE, LANES, RETRY_S, SLOW_SHARE, SyncRounds
 from kbroker.env import Env, thread_runner
-from kbroker_storage.platform_calls import native
+from kbroker_storage import MemoryFiles
+from kbroker_storage.platform_calls import native, no_file_system_sync
 from kbroker_wire import ErrorCode
 from kbroker_wire.messages.init_producer_id import InitProducerIdRequest
 from storage_faults import FaultyFiles
@@ -223,26 +224,74 @@ async def test_a_file_that_can_not_be_opened_now_is_synced_later(autojump_clock)
         nursery.cancel_scope.cancel()
 
 
-async def test_after_a_failing_syncfs_files_are_synced_one_by_one(monkeypatch):
-    """The file system tells of an error once, a file tells it to whoever syncs that file."""
-    calls = []
+class FileSystem(MemoryFiles):
+    """Answers a syncfs with the next of `answers`, if these are not at their end; each takes `takes_s`."""
 
-    def syncfs(descriptor):
-        calls.append(descriptor)
-        raise OSError(errno.EIO, "input/output error")
+    def __init__(self, monkeypatch, answers, takes_s=0.0):
+        super().__init__()
+        self.answers, self.asked, self.takes_s, self.now = answers, [], takes_s, 1000.0
+        monkeypatch.setattr(durability, "monotonic", lambda: self.now)
+        monkeypatch.setattr(FakeLog, "fds", [7])
+        self.rounds = SyncRounds(replace(Env.in_memory(), files=self))
 
-    monkeypatch.setattr(durability, "find_syncfs", lambda: syncfs)
-    monkeypatch.setattr(FakeLog, "fds", [7])
-    rounds = SyncRounds(Env.in_memory())
-    for failed in (True, False):
-        targets = [Target() for _ in range(FILES_ONE_BY_ONE + 1)]
+    def sync_file_system(self, fd):
+        self.asked.append(fd)
+        self.now += self.takes_s
+        answer = self.answers.pop(0)
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
+
+    async def round_of(self, count):
+        targets = [Target() for _ in range(count)]
         for target in targets:
             target.log.end = 1
-            rounds.due(target)
-        await rounds.round()
-        assert [bool(target.failures) for target in targets] == [failed] * len(targets)
-        assert [target.log.durable_end for target in targets] == [0 if failed else 1] * len(targets)
-    assert calls == [7]
+            self.rounds.due(target)
+        await self.rounds.round()
+        return targets
+
+
+async def test_after_a_failing_syncfs_files_are_synced_one_by_one(monkeypatch):
+    """The file system tells of an error once, a file tells it to whoever syncs that file."""
+    disk = FileSystem(monkeypatch, [OSError(errno.EIO, "input/output error")])
+    for failed in (True, False):
+        targets = await disk.round_of(5)
+        assert [bool(target.failures) for target in targets] == [failed] * 5
+        assert [target.log.durable_end for target in targets] == [0 if failed else 1] * 5
+    assert disk.asked == [7]
+
+
+async def test_a_file_system_that_can_not_be_synced_as_a_whole_is_asked_once(monkeypatch):
+    disk = FileSystem(monkeypatch, [False])
+    for _ in range(2):
+        assert [target.log.durable_end for target in await disk.round_of(5)] == [1] * 5
+    assert disk.asked == [7]
+
+
+async def test_a_single_file_is_synced_by_itself(monkeypatch):
+    disk = FileSystem(monkeypatch, [])
+    assert [target.told for target in await disk.round_of(1)] == [[1]]
+
+
+async def test_a_slow_syncfs_is_not_soon_asked_again_except_for_very_many_files(monkeypatch):
+    """It waits for other programs' files as well."""
+    disk = FileSystem(monkeypatch, [True] * 4, takes_s=1.0)
+    await disk.round_of(5)
+    disk.now += 0.9 / SLOW_SHARE
+    assert [target.told for target in await disk.round_of(5)] == [[1]] * 5
+    assert len(disk.asked) == 1
+    await disk.round_of(FILES_ONE_BY_ONE + 1)
+    assert len(disk.asked) == 2
+    disk.now += 1.0 / SLOW_SHARE
+    await disk.round_of(5)
+    assert len(disk.asked) == 3
+
+
+async def test_a_quick_syncfs_is_asked_at_each_round(monkeypatch):
+    disk = FileSystem(monkeypatch, [True] * 3, takes_s=0.0002)
+    for _ in range(3):
+        assert [target.told for target in await disk.round_of(5)] == [[1]] * 5
+    assert len(disk.asked) == 3
 
 
 async def test_a_round_never_holds_more_files_open_than_it_may(monkeypatch):
@@ -291,22 +340,18 @@ async def test_a_round_that_is_cancelled_as_it_begins_still_brings_its_plans_bac
 # -- syncfs
 
 
-@pytest.mark.skipif(find_syncfs() is None, reason="syncfs is Linux's")
-async def test_many_dirty_files_are_synced_at_once(tmp_path, monkeypatch):
-    single, whole = [], []
-    calls = native()._replace(sync_data=single.append)
-    monkeypatch.setattr(durability, "find_syncfs", lambda: whole.append)
-    files, systems = await _syncs_of_one_produce(tmp_path, calls, FILES_ONE_BY_ONE + 5, single, whole)
-    assert (files, systems) == (0, 1)
+@pytest.mark.parametrize(("whole", "least", "most"), [(True, 0, 0), (False, 5, 15)])  # two indexes each
+async def test_dirty_files_are_synced_at_once_where_that_can_be_done(tmp_path, whole, least, most):
+    single, systems = [], []
 
+    def sync_file_system(fd):
+        systems.append(fd)
+        return whole
 
-async def test_without_syncfs_many_dirty_files_are_synced_one_by_one(tmp_path, monkeypatch):
-    single, whole = [], []
-    calls = native()._replace(sync_data=single.append)
-    monkeypatch.setattr(durability, "find_syncfs", lambda: None)
-    files, systems = await _syncs_of_one_produce(tmp_path, calls, FILES_ONE_BY_ONE + 5, single, whole)
-    assert files >= FILES_ONE_BY_ONE + 5
-    assert systems == 0
+    calls = native()._replace(sync_data=single.append, sync_file_system=sync_file_system)
+    files, asked = await _syncs_of_one_produce(tmp_path, calls, 5, single, systems)
+    assert least <= files <= most
+    assert asked == 1
 
 
 async def _syncs_of_one_produce(tmp_path, calls, count, single, whole):
@@ -323,32 +368,37 @@ async def _syncs_of_one_produce(tmp_path, calls, count, single, whole):
         return len(single), len(whole)
 
 
-@pytest.mark.skipif(find_syncfs() is None, reason="syncfs is Linux's")
-def test_syncfs_works_here_and_tells_what_failed():
-    syncfs = find_syncfs()
-    descriptor = os.memfd_create("file")  # a file system with nothing to write
-    syncfs(descriptor)
-    os.close(descriptor)
-    with pytest.raises(OSError, match=os.strerror(errno.EBADF)):
-        syncfs(descriptor)
-
-
 # -- what a broker promises
 
 
-async def test_no_synced_answer_to_acks_all_precedes_the_sync_of_its_bytes(tmp_path):
-    """Counted at the door: each fdatasync tells how much of the file it covered."""
+@pytest.mark.parametrize("at_once", [False, True], ids=["each-file", "syncfs"])
+async def test_no_synced_answer_to_acks_all_precedes_the_sync_of_its_bytes(tmp_path, at_once):
+    """Counted at the door: each sync tells how much of the files it covered."""
     covered = {}
+
+    def cover(statuses):
+        for status in statuses:
+            covered[status.st_ino] = max(covered.get(status.st_ino, 0), status.st_size)
 
     def sync_data(fd):
         status = os.fstat(fd)
         os.fdatasync(fd)
-        covered[status.st_ino] = max(covered.get(status.st_ino, 0), status.st_size)
+        cover([status])
 
-    env = replace(disk_env(native()._replace(sync_data=sync_data)), run_blocking=thread_runner())
+    def sync_file_system(fd):
+        statuses = [path.stat() for path in log_files]
+        os.sync()
+        cover(statuses)
+        return True
+
+    calls = native()._replace(
+        sync_data=sync_data, sync_file_system=sync_file_system if at_once else no_file_system_sync
+    )
+    env = replace(disk_env(calls), run_blocking=thread_runner())
+    log_files = []
     async with running({"log.dirs": str(tmp_path / "data")}, env) as node:
         await node.create("topic", partitions=3)
-        log_files = [tmp_path / "data" / f"topic-{index}" / f"{0:020}.log" for index in range(3)]
+        log_files += [tmp_path / "data" / f"topic-{index}" / f"{0:020}.log" for index in range(3)]
         data = batch(b"v" * 100)
 
         async def writer(number):
@@ -471,7 +521,7 @@ class Disk:
             self.write_fails_after -= len(some)
             return original.write_at(fd, [some], position)
 
-        self.calls = original._replace(sync_data=sync_data, write_at=write_at)
+        self.calls = original._replace(sync_data=sync_data, write_at=write_at, sync_file_system=no_file_system_sync)
 
 
 linux_only = pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="file names come from /proc")

@@ -3,11 +3,23 @@
 import errno
 import fcntl
 import os
+import subprocess
 import sys
 
 import pytest
 
-from kbroker_storage.platform_calls import find_write_back, full_sync, lock_first_byte, native, no_write_back, portable
+from kbroker_storage.platform_calls import (
+    SYNCFS_DOES_ALL,
+    find_syncfs,
+    find_write_back,
+    full_sync,
+    lock_first_byte,
+    native,
+    no_file_system_sync,
+    no_write_back,
+    portable,
+    reports_write_back,
+)
 
 
 @pytest.fixture
@@ -88,12 +100,57 @@ def test_write_back_is_begun_where_the_platform_can():
     assert portable().write_back is no_write_back
 
 
-def test_without_a_c_library_write_back_is_the_kernels(monkeypatch):
-    def missing(_):
+def test_without_a_c_library_write_back_is_the_kernels_and_each_file_is_synced(monkeypatch):
+    def missing(*_, **__):
         raise OSError("no such library")
 
     monkeypatch.setattr("kbroker_storage.platform_calls.ctypes.CDLL", missing)
     assert find_write_back() is no_write_back
+    assert find_syncfs() is no_file_system_sync
+
+
+@pytest.mark.parametrize(
+    ("release", "does"),
+    [
+        ("6.18.5", True),
+        ("6.1.0-18-amd64", True),
+        ("5.8.0", True),
+        ("5.7.19", False),
+        ("4.18.0-553", False),
+        ("", False),
+    ],
+)
+def test_from_which_linux_on_syncfs_tells_of_errors(release, does):
+    assert reports_write_back(release) is does
+
+
+SYNCFS = find_syncfs()
+syncfs_only = pytest.mark.skipif(SYNCFS is no_file_system_sync, reason="a Linux from 5.8 on has it")
+
+
+@syncfs_only
+def test_a_file_system_is_synced_if_that_does_as_much_as_syncing_each_file(fd, monkeypatch):
+    path = os.readlink(f"/proc/self/fd/{fd}")
+    kind = int(subprocess.check_output(["stat", "--file-system", "--format", "%t", path]), 16)
+    monkeypatch.setattr("kbroker_storage.platform_calls.SYNCFS_DOES_ALL", frozenset({kind}))
+    assert SYNCFS(fd)
+    monkeypatch.setattr("kbroker_storage.platform_calls.SYNCFS_DOES_ALL", SYNCFS_DOES_ALL - {kind})
+    assert not SYNCFS(fd)
+
+
+@syncfs_only
+def test_each_file_of_another_file_system_is_synced():
+    descriptor = os.memfd_create("file")
+    assert not SYNCFS(descriptor)
+    os.close(descriptor)
+
+
+@syncfs_only
+def test_syncfs_tells_what_failed(fd):
+    descriptor = os.dup(fd)
+    os.close(descriptor)
+    with pytest.raises(OSError, match=os.strerror(errno.EBADF)):
+        SYNCFS(descriptor)
 
 
 def test_full_sync_asks_the_drive(fd):
