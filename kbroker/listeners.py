@@ -7,6 +7,8 @@ import ipaddress
 import logging
 import socket
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
@@ -22,6 +24,7 @@ log = logging.getLogger(__name__)
 
 OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 QUIET_S = 10.0  # a connection that had nothing to say for so long gives its receive buffer back
+ACCEPTED_AT_ONCE = 32  # in one turn; when much is going on a turn takes milliseconds, and a crowd may be waiting
 BACK_OFF_S = 0.1  # how long accepting pauses when the process has no descriptor left
 
 
@@ -77,27 +80,34 @@ class Connections:
         it pauses too, as Kafka's acceptor does: the kernel's backlog holds the rest.
         """
         wait_readable = self._broker.env.wait_readable
+        admit = partial(self._admit, name=name, host=host, advertised=advertised, nursery=nursery)
         while True:
             await wait_readable(listening)
-            if len(self._open) >= self._limit:
+            if not self._accept_waiting(listening, admit):
                 await trio.sleep(BACK_OFF_S)
-                continue
+
+    def _accept_waiting(self, listening: socket.socket, admit: Callable[[socket.socket, str], None]) -> bool:
+        """Accept who waits, up to ACCEPTED_AT_ONCE; False if accepting has to pause."""
+        for _ in range(ACCEPTED_AT_ONCE):
+            if len(self._open) >= self._limit:
+                return False
             try:
                 sock, address = listening.accept()
             except BlockingIOError:
-                continue
+                return True
             except OSError as error:
-                if error.errno in OUT_OF_RESOURCES:
-                    log.warning("can not accept a connection: %s; trying again in %s s", error, BACK_OFF_S)
-                    await trio.sleep(BACK_OFF_S)
-                continue
-            self._admit(sock, peer=address[0], name=name, host=host, advertised=advertised, nursery=nursery)
+                if error.errno not in OUT_OF_RESOURCES:
+                    continue
+                log.warning("can not accept a connection: %s; trying again in %s s", error, BACK_OFF_S)
+                return False
+            admit(sock, address[0])
+        return True
 
     def _admit(
         self,
         sock: socket.socket,
-        *,
         peer: str,
+        *,
         name: str,
         host: str,
         advertised: tuple[str, int] | None,

@@ -141,6 +141,15 @@ async def test_out_of_descriptors_accepting_pauses_and_goes_on(monkeypatch):
         assert (await second.receive()).error_code == ErrorCode.NONE
 
 
+async def test_a_crowd_is_accepted_within_few_turns():
+    """On a busy broker a turn is long, and a request in a connection that is not accepted is not read."""
+    async with running() as node:
+        crowd = [node.dial() for _ in range(20)]
+        for _ in range(5):
+            await trio.lowlevel.checkpoint()
+        assert len(node.broker.connections) == len(crowd)
+
+
 # -- idle
 
 
