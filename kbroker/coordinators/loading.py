@@ -30,12 +30,13 @@ async def replay(machine: Machine, partition: Log, env: Env) -> None:
     """
     offset, turn = partition.start, 0
     while offset < partition.end:
-        part = partition.read(offset, READ_BYTES, partition.end)
+        end = partition.end
+        part = partition.read(offset, READ_BYTES, end)
         try:
             data: bytes = await env.run_blocking(part.read)
         finally:
             part.close()
-        if not data:  # the last offsets are a hole, which a power cut has left: there is nothing behind it
+        if not data and partition.end == end:  # a hole, which a power cut has left, and nothing behind it
             return
         for batch in batches(data):
             try:

@@ -27,7 +27,7 @@ from kbroker_wire.schema import Message
 
 from ..batches import KAFKA_BATCHES
 from ..call import Parked
-from ..errors import Refusal, code_of, out_of_descriptors
+from ..errors import Refusal, code_of
 from .loading import replay
 from .machine import Machine, Now, Reply, Step, fits_record
 from .topics import InternalTopic, ensure
@@ -47,7 +47,9 @@ Refused = Callable[[ErrorCode, str | None], Message]
 
 BATCH_BYTES = 8 << 20  # of the records that are appended as one batch, before they are compressed
 RECORD_BYTES = 32  # of a record in a batch, beside its key and value, at most
-RELOAD_AFTER_S = 1.0  # a partition whose write failed: a disk that is full now is so for a while
+# A partition that could not be written, or read, is loaded anew after so long: a disk that is full now is so for a
+# while. Then after twice as long, and so on up to the other one, which is less than clients wait for an answer.
+RELOAD_AFTER_S, RELOAD_AFTER_MOST_S = 1.0, 10.0
 LISTS_WAIT_S = 15.0  # less than clients wait for an answer
 MOST_REPEATS = 10  # of one key in one request
 KNOWN_KEYS = 10_000  # whose partition is remembered; computing it anew costs a few microseconds
@@ -126,6 +128,7 @@ class Shell(Generic[M]):
         self._early: deque[tuple[Operation[M], Request]] = deque()
         self._open: dict[Request, None] = {}  # what the machine or `_held` will answer
         self._held: deque[tuple[int, Step]] = deque()  # until the high watermark reaches the number
+        self._reload_after_s = RELOAD_AFTER_S
 
     @property
     def is_asked(self) -> bool:
@@ -178,6 +181,7 @@ class Shell(Generic[M]):
                     for ticket, _ in self._owed(step.replies):
                         ticket.fail(code_of(error))
                 return
+            self._reload_after_s = RELOAD_AFTER_S
             if step.written is not None:
                 step.written()
         partition = self.partition
@@ -266,7 +270,9 @@ class Shell(Generic[M]):
                 return
             step = self.machine.loaded(self._coordinator.now())
         except Exception as error:  # the boundary of one partition: it has no coordinator, the broker lives
-            if out_of_descriptors(error):
+            if self.gone:  # the topic was deleted meanwhile
+                return
+            if isinstance(error, OSError) and self.is_coordinator():
                 self._fail(error)
                 return
             log.exception("%s can not be read: what it coordinates has no coordinator", self.partition)
@@ -285,12 +291,17 @@ class Shell(Generic[M]):
 
     def _fail(self, error: Exception) -> None:
         """What the machine decided could not be written, or it broke: its state is no longer the partition's."""
-        foreseen = isinstance(error, (StorageError, OSError))
-        log.error("%s is loaded anew: %s", self.partition, error, exc_info=None if foreseen else error)
+        exc_info = None if isinstance(error, (StorageError, OSError)) else error
+        if not self.is_coordinator():
+            log.error("%s has no coordinator any more: %s", self.partition, error, exc_info=exc_info)
+            self.resign()
+            return
+        log.error("%s is loaded anew: %s", self.partition, error, exc_info=exc_info)
         self._refuse_all()
         self.loaded = False
         self.machine = self._coordinator.new_machine(self.partition)
-        self._coordinator.load_again(self)
+        after_s, self._reload_after_s = self._reload_after_s, min(2 * self._reload_after_s, RELOAD_AFTER_MOST_S)
+        self._coordinator.load_again(self, after_s)
 
     def resign(self) -> None:
         """This broker does not coordinate the partition any more."""
@@ -438,8 +449,8 @@ class Coordinator(Generic[M]):
                 self._all_loaded = trio.Event()
             self._load.set()
 
-    def load_again(self, shell: Shell[M]) -> None:
-        self._unloaded[shell] = trio.current_time() + RELOAD_AFTER_S
+    def load_again(self, shell: Shell[M], after_s: float) -> None:
+        self._unloaded[shell] = trio.current_time() + after_s
         self._loads()
 
     # -- running ---------------------------------------------------------------------------------------------------
@@ -454,13 +465,13 @@ class Coordinator(Generic[M]):
         while True:
             if not self._unloaded:
                 self._all_loaded.set()
+            now, first = trio.current_time(), min(self._unloaded.values(), default=inf)
+            if first > now:
                 self._load = trio.Event()
-                await self._load.wait()
-            now = trio.current_time()
-            shell = min(self._unloaded, key=lambda each: (self._unloaded[each] > now, not each.is_asked))
-            if self._unloaded[shell] > now:
-                await trio.sleep_until(min(self._unloaded.values()))
+                with trio.move_on_at(first):
+                    await self._load.wait()
                 continue
+            shell = min(self._unloaded, key=lambda each: (self._unloaded[each] > now, not each.is_asked))
             del self._unloaded[shell]
             if not shell.gone:
                 await shell.load(self._env)

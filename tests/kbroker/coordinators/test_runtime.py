@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
@@ -12,15 +13,17 @@ import pytest
 import trio
 from hypothesis import given
 from hypothesis import strategies as st
+from trio.testing import wait_all_tasks_blocked
 
 from broker_in_memory import NOW_MS, Gate, Node, disk_env, running
 from kbroker.call import Parked
+from kbroker.coordinators import loading
 from kbroker.coordinators.machine import Now, Record, Reply, Step
 from kbroker.coordinators.runtime import Coordinator, Request, Several, in_batches, partition_of
 from kbroker.coordinators.topics import CONSUMER_OFFSETS, consumer_offsets
 from kbroker.env import Env
 from kbroker.errors import Refusal
-from kbroker.metadata.image import Delta
+from kbroker.metadata.image import Delta, Image
 from kbroker.partition import Partition
 from kbroker_storage import WriteFailed
 from kbroker_wire import ErrorCode
@@ -523,3 +526,124 @@ async def test_a_partition_that_nobody_can_read_has_no_coordinator(autojump_cloc
             assert await other.machines() == []
             assert await outcome(other.count("a")) == ErrorCode.NOT_COORDINATOR
             nursery.cancel_scope.cancel()
+
+
+async def test_a_partition_whose_reads_fail_for_a_while_is_read_again(autojump_clock: trio.testing.MockClock) -> None:
+    failures = [OSError(errno.EIO, "broken"), OSError(errno.EIO, "broken")]
+
+    class Failing(Texts):
+        def loaded(self, now: Now) -> Step:
+            if failures:
+                raise failures.pop()
+            return super().loaded(now)
+
+    class FailingCoordinator(TextCoordinator):
+        def new_machine(self, partition: Partition) -> Texts:
+            return Failing()
+
+    async with coordinating() as (node, texts):
+        await outcome(texts.put("a"))
+        broker = node.broker
+        other = FailingCoordinator(Env.in_memory(), broker.replicas, broker.controller, consumer_offsets(broker.config))
+        other.publish(broker.image, everything(node))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(other.run)
+            [machine] = await other.machines()
+            assert list(machine.texts) == ["a"]
+            assert await outcome(other.count("a")) == 1
+            nursery.cancel_scope.cancel()
+
+
+async def test_a_partition_that_takes_no_records_is_read_again_less_and_less_often(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with coordinating() as (_, texts):
+        await outcome(texts.put("kept"))
+        [shell] = texts.shells.values()
+
+        async def loads_within_a_minute() -> int:
+            begun, machines = trio.current_time(), set[int]()
+            with failing(shell.partition):
+                while trio.current_time() < begun + 60:
+                    assert await outcome(texts.put("lost")) == ErrorCode.NOT_COORDINATOR
+                    machines.add(id(shell.machine))
+                    kept.append(shell.machine)
+            return len(machines)
+
+        kept: list[Texts] = []  # no id is used twice
+        assert 5 <= await loads_within_a_minute() <= 12
+        assert await outcome(texts.put("more")) == 2
+        begun = trio.current_time()
+        with failing(shell.partition):
+            assert await outcome(texts.put("lost")) == ErrorCode.NOT_COORDINATOR
+        assert await outcome(texts.count("kept")) == 2
+        assert trio.current_time() == begun + 1, "after a success it begins anew"
+
+
+async def test_who_waits_for_a_partition_to_be_read_is_not_held_up_by_one_that_is_put_off(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with coordinating(**{"offsets.topic.num.partitions": "2"}) as (node, texts):
+        first, second = "a", "b"
+        assert texts.partition_of(first) != texts.partition_of(second)
+        shell = texts.shell(first)
+        assert shell is not None
+        with failing(shell.partition):
+            assert await outcome(texts.put(first)) == ErrorCode.NOT_COORDINATOR
+        await wait_all_tasks_blocked()
+        begun = trio.current_time()
+        other = texts.shell(second)
+        assert other is not None
+        other.resign()
+        del texts.shells[other.partition.index]
+        texts.publish(node.broker.image, everything(node))
+        assert await outcome(texts.count(second)) == 0
+        assert trio.current_time() == begun
+
+
+async def test_a_partition_that_is_offline_is_not_read_again_and_again(autojump_clock: trio.testing.MockClock) -> None:
+    async with coordinating() as (_, texts):
+        waiting = texts.perform("a", lambda machine, ticket, now: machine.wait_until(now.s + 60, ticket), refused)
+        [shell] = texts.shells.values()
+        shell.partition.failed(OSError(errno.EIO, "broken"))
+        machine = shell.machine
+        with failing(shell.partition):
+            shell.take_news(lambda machine: machine.put("a", ""))
+        assert await outcome(waiting) == ErrorCode.NOT_COORDINATOR
+        await trio.sleep(60)
+        assert shell.gone
+        assert shell.machine is machine
+
+
+async def test_a_topic_that_is_deleted_while_it_is_read_is_no_damage(
+    autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "READ_BYTES", 1)
+    gate = Gate()
+    async with coordinating(replace(Env.in_memory(), now_ms=lambda: NOW_MS, run_blocking=gate.run)) as (node, texts):
+        await outcome(texts.put("a"))
+        await outcome(texts.put("b"))
+        broker = node.broker
+        other = TextCoordinator(
+            replace(Env.in_memory(), run_blocking=gate.run),
+            broker.replicas,
+            broker.controller,
+            consumer_offsets(broker.config),
+        )
+        other.publish(broker.image, everything(node))
+        early = other.count("a")
+        async with trio.open_nursery() as nursery:
+            gate.close()
+            nursery.start_soon(other.run)
+            await wait_all_tasks_blocked()
+            topic = broker.image.topic(CONSUMER_OFFSETS)
+            assert topic is not None
+            [shell] = other.shells.values()
+            shell.partition.remove("0" * 32)
+            other.publish(Image(), Delta(removed={topic.id: topic}))
+            gate.open()
+            assert await outcome(early) == ErrorCode.NOT_COORDINATOR
+            await wait_all_tasks_blocked()
+            assert other.shells == {}
+            nursery.cancel_scope.cancel()
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
