@@ -73,6 +73,49 @@ async def test_what_is_served_on_the_spot_does_not_end_the_wait(readiness, pair,
     assert got == [b"one", b"two", b"enough"]
 
 
+class Turns(trio.abc.Instrument):
+    """Writes down each time Trio looks for what the system has to tell."""
+
+    def __init__(self, order):
+        self.order = order
+
+    def before_io_wait(self, timeout):
+        self.order.append("turn")
+
+
+@pytest.mark.parametrize(("length_s", "same"), [(60.0, True), (0.0, False)])
+async def test_what_comes_meanwhile_is_served_in_the_same_turn_if_that_is_short(
+    readiness, pair, monkeypatch, length_s, same
+):
+    monkeypatch.setattr("kbroker.readiness.TURN_S", length_s)
+    first, theirs = pair
+    second, peer = socket.socketpair()
+    second.setblocking(False)
+    order = []
+
+    def serve_first() -> bool:
+        order.append(first.recv(10))
+        peer.send(b"second")
+        return True
+
+    def serve_second() -> bool:
+        order.append(second.recv(10))
+        return False
+
+    turns = Turns(order)
+    with second, peer:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(readiness.of(first).wait, serve_first)
+            await wait_all_tasks_blocked()
+            trio.lowlevel.add_instrument(turns)
+            theirs.send(b"first")
+            await readiness.of(second).wait(serve_second)
+            trio.lowlevel.remove_instrument(turns)
+            nursery.cancel_scope.cancel()
+    between = order[order.index(b"first") + 1 : order.index(b"second")]
+    assert (not between) is same
+
+
 async def test_what_is_due_soon_comes_right_behind_what_let_it_go_on(readiness, pair):
     ours, theirs = pair
     readable, order = readiness.of(ours), []
