@@ -80,12 +80,17 @@ class Request(NamedTuple):
 
 
 class Waiting(NamedTuple):
-    """A parked request and how its answer will be framed."""
+    """A parked request and how its answer will be framed.
+
+    message   what it says, for an answer in its own shape if it fails; None for a Produce that is appended: its records
+              are not kept for that
+    """
 
     parked: Parked
     served: Served
     version: int
     correlation_id: int
+    message: Message | Recognised | None
 
 
 class Answered(Parked):
@@ -308,7 +313,7 @@ class Connection:
         try:
             answer = await request.served.handle(cast("Message", request.message), request.call, self._broker)
         except Exception as error:  # noqa: BLE001  # the boundary of one request: it fails alone
-            answer = self._failed(request, error)
+            answer = self._failed(request.served, request.message, request.call.api_version, error)
         self._take(answer, request)
 
     def _produce(self, frame: memoryview, most: int) -> int:
@@ -348,27 +353,27 @@ class Connection:
             pairs = cast("list[tuple[ProduceRequest | OneBatch, Call]]", [request[1:3] for request in run])
             answers = handle_run(pairs, self._broker)
         except Exception as error:  # noqa: BLE001  # the boundary of these requests, as in `_request`
-            answers = [self._failed(request, error) for request in run]
+            answers = [
+                self._failed(request.served, request.message, request.call.api_version, error) for request in run
+            ]
         for request, answer in zip(run, answers, strict=True):
             self._take(answer, request)
 
-    def _failed(self, request: Request, error: Exception) -> Message:
-        """What to answer when a handler failed as nobody foresaw.
+    def _failed(self, served: Served, message: Message | Recognised | None, version: int, error: Exception) -> Message:
+        """What to answer when a request failed as nobody foresaw.
 
         Raises CloseConnection if there is no way to, and what ends the connection anyway.
         """
         if isinstance(error, (CloseConnection, ProtocolError)):
             raise error
-        served = request.served
-        log.error("%s v%d from %s failed", served.name, request.call.api_version, self.peer, exc_info=error)
-        if served.refuse is None:
+        log.error("%s v%d from %s failed", served.name, version, self.peer, exc_info=error)
+        if served.refuse is None or message is None:
             raise CloseConnection(f"{served.name} failed") from error
-        message = request.message if isinstance(request.message, Message) else request.message.request
-        return served.refuse(message, code_of(error))
+        return served.refuse(message if isinstance(message, Message) else message.request, code_of(error))
 
     def _take(self, answer: Answer, request: Request) -> None:
         """Put the answer behind the ones before it."""
-        served, _, call, correlation_id = request
+        served, message, call, correlation_id = request
         if isinstance(answer, (bytes, tuple)) and not self._waiting:
             self._put(answer, served, call.api_version, correlation_id)
         elif answer is None:
@@ -376,9 +381,10 @@ class Connection:
         elif isinstance(answer, CloseConnection):
             raise answer
         elif isinstance(answer, Parked):
-            self._waiting.append(Waiting(answer, served, call.api_version, correlation_id))
+            kept = message if served.key != PRODUCE or answer.holds else None
+            self._waiting.append(Waiting(answer, served, call.api_version, correlation_id, kept))
         elif self._waiting:
-            self._waiting.append(Waiting(Answered(answer), served, call.api_version, correlation_id))
+            self._waiting.append(Waiting(Answered(answer), served, call.api_version, correlation_id, None))
         else:
             self._put(answer, served, call.api_version, correlation_id)
 
@@ -411,12 +417,15 @@ class Connection:
     def _answer_ready(self) -> None:
         waiting = self._waiting
         while waiting:
-            parked, served, version, correlation_id = waiting[0]
+            parked, served, version, correlation_id, message = waiting[0]
             if not parked.ready and trio.current_time() < parked.deadline:
                 return
             waiting.popleft()
             try:
-                answer = parked.answer()
+                try:
+                    answer = parked.answer()
+                except Exception as error:  # noqa: BLE001  # the boundary of one request, as in `_request`
+                    answer = self._failed(served, message, version, error)
                 if answer is not None:
                     self._put(answer, served, version, correlation_id)
             finally:
@@ -496,7 +505,7 @@ class Connection:
         try:
             answer = served.answer(cast("Message", request.message), request.call, self._broker)
         except Exception as error:  # noqa: BLE001  # the boundary of one request, as in `_request`
-            answer = self._failed(request, error)
+            answer = self._failed(request.served, request.message, request.call.api_version, error)
         self._take(answer, request)
         return True
 

@@ -323,6 +323,37 @@ async def test_an_answer_that_can_not_be_encoded_gives_its_leases_back(tmp_path,
         assert not any(file.leased() for file in files)
 
 
+async def test_a_parked_request_that_fails_is_answered_alone(node, monkeypatch, autojump_clock, caplog):
+    client = node.connect()
+    await client.send(fetch_request("topic", wait_ms=1000), 12)
+    await wait_all_tasks_blocked()
+
+    def broken(self):
+        raise KeyError("broken")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("kbroker.fetching.Fetch.read", broken)
+        answer = await client.receive()
+        assert (answer.error_code, fetched(answer).error_code) == (ErrorCode.UNKNOWN_SERVER_ERROR,) * 2
+    assert any("Fetch v12" in record.message and record.exc_info for record in caplog.records)
+    assert not partition_of(node).waiters
+    assert (await fetch(client, "topic")).error_code == ErrorCode.NONE
+
+
+async def test_a_parked_produce_that_fails_behind_its_append_closes_the_connection(node, gate, monkeypatch):
+    client = node.connect()
+    gate.close()
+    await client.send(produce_request("topic", batch()), 12)
+    await wait_all_tasks_blocked()
+
+    def broken(self):
+        raise KeyError("broken")
+
+    monkeypatch.setattr("kbroker.committing.Committing.answer", broken)
+    gate.open()
+    assert await client.is_closed()
+
+
 async def test_a_failed_produce_without_acks_closes_the_connection(node):
     client = node.connect()
     frame = client.frame(produce_request("nowhere", batch(), acks=0), 12, answered=False)
