@@ -42,7 +42,7 @@ class DataFolder:
 
     clean             the last broker here stopped cleanly
     recovery_points, log_starts, high_watermarks   (topic, partition) -> offset, as found at the start
-    named             the partitions that the checkpoints on disk may name
+    named             the partitions that the checkpoints on disk may know an offset above 0 of
     """
 
     files: Files
@@ -95,7 +95,7 @@ class DataFolder:
                 recovery_points=points,
                 log_starts=starts,
                 high_watermarks=marks,
-                named={*points, *starts, *marks},
+                named=_named(points, starts, marks),
                 _lock=lock,
             )
         except OSError as error:
@@ -117,7 +117,7 @@ class DataFolder:
 
     def write_checkpoints(self, recovery_points: Offsets, log_starts: Offsets, high_watermarks: Offsets) -> None:
         """Blocking; each file is replaced at once."""
-        now_named = {*recovery_points, *log_starts, *high_watermarks}
+        now_named = _named(recovery_points, log_starts, high_watermarks)
         self.named |= now_named
         for name, offsets in (
             (RECOVERY_POINT, recovery_points),
@@ -201,6 +201,10 @@ def _identity(env: Env, path: str, node_id: int, cluster_id: str | None) -> tupl
         return cluster, uuid_from_text(found["directory.id"])
     except (KeyError, ValueError):
         raise StartError(f"{file} has no readable directory.id") from None
+
+
+def _named(*checkpoints: Offsets) -> set[Key]:
+    return {key for offsets in checkpoints for key, offset in offsets.items() if offset}
 
 
 def _checkpoint(files: Files, path: str) -> dict[Key, int]:

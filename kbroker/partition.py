@@ -52,7 +52,8 @@ class Host(Protocol):
 
     def open_log(self, partition: Partition) -> Log: ...
     def begin(self, partition: Partition) -> None:
-        """The first record is about to be appended: make the folder and say in it whose it is. Raises OSError."""
+        """The first record is about to be appended: make the folder and say in it whose it is. Raises OSError, also
+        while a start after a crash would believe what is not so of that record."""
 
     def written(self, partition: Partition, frames: Sequence[tuple[Entry, memoryview]]) -> None:
         """`frames` were appended."""

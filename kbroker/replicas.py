@@ -6,6 +6,7 @@ its log is opened when it is first asked for.
 
 from __future__ import annotations
 
+import errno
 import logging
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -148,6 +149,9 @@ class Replicas:
     # -- as host of the partitions ----------------------------------------------------------------------------------
 
     def begin(self, partition: Partition) -> None:
+        if (partition.name, partition.index) in self._folder.named:
+            self._flush()
+            raise OSError(errno.EBUSY, "the checkpoints still speak of an older topic of that name, or of lost records")
         self._env.files.make_directory(self._path(partition))
         self._folder.write_partition_metadata(partition.directory, partition.topic_id)
         partition.log.sync_beside(PARTITION_METADATA)

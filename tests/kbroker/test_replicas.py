@@ -32,6 +32,7 @@ from kbroker.errors import Refusal
 from kbroker_storage import MemoryFiles, Origin
 from kbroker_wire import ErrorCode
 from kbroker_wire.messages.create_partitions import CreatePartitionsRequest, CreatePartitionsTopic
+from kbroker_wire.messages.delete_records import DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic
 from kbroker_wire.messages.delete_topics import DeleteTopicsRequest, DeleteTopicState
 from kbroker_wire.messages.fetch import FetchPartition
 from kbroker_wire.messages.metadata import MetadataRequest
@@ -247,6 +248,45 @@ async def test_a_topics_checkpoints_say_nothing_of_the_next_one_of_its_name():
     gate = Gate()
     async with running(env=replace(Env.in_memory(), files=crashed, run_blocking=gate.run)) as node:
         assert values(await fetch(node.connect(), "topic", wait_ms=1000)) == [b"new"]
+
+
+async def test_a_topic_takes_no_records_while_checkpoints_speak_of_an_older_one_of_its_name(autojump_clock):
+    """The disk was full when that was deleted. Started again after a crash, the new log would begin where the old one
+    did, and have lost what lies below."""
+    files = FaultyFiles()
+    env = replace(Env.in_memory(), files=files)
+    async with running(env=env) as node:
+        await node.create("topic")
+        client = node.connect()
+        for _ in range(10):
+            await produce(client, "topic", batch(b"old"))
+        partitions = [DeleteRecordsPartition(partition_index=0, offset=8)]
+        topics = [DeleteRecordsTopic(name="topic", partitions=partitions)]
+        await client.ask(DeleteRecordsRequest(topics=topics, timeout_ms=1000))
+    async with running(env=env) as node:
+        client = node.connect()
+        files.fail("replace", every=True)
+        await client.ask(delete_request("topic"))
+        await node.create("topic")
+        assert (await produce(client, "topic", batch(b"new"))).error_code == ErrorCode.KAFKA_STORAGE_ERROR
+        await wait_all_tasks_blocked()
+        files.heal()
+        assert (await produce(client, "topic", batch(b"new"))).error_code == ErrorCode.KAFKA_STORAGE_ERROR
+        await wait_all_tasks_blocked()
+        assert (await produce(client, "topic", batch(b"new"))).error_code == ErrorCode.NONE
+        crashed = files.inner.clone()
+    async with running(env=replace(env, files=crashed)) as node:
+        assert values(await fetch(node.connect(), "topic")) == [b"new"]
+
+
+async def test_a_checkpoint_of_0_keeps_no_partition_from_its_first_record():
+    files = MemoryFiles()
+    async with running(env=replace(Env.in_memory(), files=files)) as node:
+        await node.create("topic")
+    for name in CHECKPOINTS:  # as Kafka writes them
+        files.replace(f"/data/{name}", b"0\n1\ntopic 0 0\n", sync=False)
+    async with running(env=replace(Env.in_memory(), files=files)) as node:
+        assert (await produce(node.connect(), "topic", batch())).error_code == ErrorCode.NONE
 
 
 async def test_checkpoints_of_partitions_that_have_no_folder_are_forgotten_at_the_start():
