@@ -219,8 +219,10 @@ class Broker:
 
     async def write_checkpoints(self) -> bool:
         async with self._checkpointing:  # what is written last is what was known last
+            checkpoints = self._checkpoints()
+            self.folder.will_name(*checkpoints)
             try:
-                await self.env.run_blocking(partial(self.folder.write_checkpoints, *self._checkpoints()))
+                await self.env.run_blocking(partial(self.folder.write_checkpoints, *checkpoints))
             except OSError as error:
                 log.warning("can not write the checkpoints: %s", error)
                 return False

@@ -116,16 +116,20 @@ class DataFolder:
         return os.path.abspath(self.path)  # no link is followed, as Kafka does
 
     def write_checkpoints(self, recovery_points: Offsets, log_starts: Offsets, high_watermarks: Offsets) -> None:
-        """Blocking; each file is replaced at once."""
-        now_named = _named(recovery_points, log_starts, high_watermarks)
-        self.named |= now_named
+        """Blocking; each file is replaced at once. In a thread: after `will_name` of the same."""
+        self.will_name(recovery_points, log_starts, high_watermarks)
         for name, offsets in (
             (RECOVERY_POINT, recovery_points),
             (LOG_START, log_starts),
             (HIGH_WATERMARK, high_watermarks),
         ):
             OffsetCheckpoint(self.files, f"{self.path}/{name}").write(offsets, sync=True)
-        self.named = now_named
+        self.named = _named(recovery_points, log_starts, high_watermarks)
+
+    def will_name(self, *checkpoints: Offsets) -> None:
+        """These are about to be written: whoever deletes one of their partitions from now on must have them written
+        anew."""
+        self.named = self.named | _named(*checkpoints)
 
     def forget(self, key: Key) -> None:
         """That partition is gone: what was known of it at the start is not true of another one of its name."""

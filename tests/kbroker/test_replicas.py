@@ -250,6 +250,24 @@ async def test_a_topics_checkpoints_say_nothing_of_the_next_one_of_its_name():
         assert values(await fetch(node.connect(), "topic", wait_ms=1000)) == [b"new"]
 
 
+async def test_checkpoints_that_are_being_written_when_a_topic_is_deleted_are_written_anew():
+    files, gate = MemoryFiles(), Gate()
+    env = replace(Env.in_memory(), files=files, run_blocking=gate.run)
+    async with running({"kbroker.durability": "relaxed"}, env) as node, trio.open_nursery() as nursery:
+        await node.create("topic")
+        client = node.connect()
+        await produce(client, "topic", batch(b"old"))
+        gate.close()
+        nursery.start_soon(node.broker.write_checkpoints)
+        await wait_all_tasks_blocked()
+        await client.send(delete_request("topic"), 6)
+        await wait_all_tasks_blocked()
+        gate.open()
+        await client.receive()
+        await wait_all_tasks_blocked()
+        assert not named_in_checkpoints(files, b"topic")
+
+
 async def test_a_topic_takes_no_records_while_checkpoints_speak_of_an_older_one_of_its_name(autojump_clock):
     """The disk was full when that was deleted. Started again after a crash, the new log would begin where the old one
     did, and have lost what lies below."""
