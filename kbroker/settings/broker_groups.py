@@ -97,7 +97,8 @@ ROWS = (
             doc="Compression of __consumer_offsets: 0 none, 1 gzip, 2 snappy, 3 lz4, 4 zstd."),
     Setting("offsets.topic.num.partitions", INT, "50", Range(1), acts=True, doc="Partitions of __consumer_offsets."),
     Setting("offsets.topic.replication.factor", SHORT, "3", Range(1), acts=True, doc="Replicas of __consumer_offsets."),
-    Setting("offsets.topic.segment.bytes", INT, "104857600", Range(1), acts=True,
+    # Kafka starts with less, and then can not create the topic.
+    Setting("offsets.topic.segment.bytes", INT, "104857600", Range(1048576), acts=True,
             doc="Segment size of __consumer_offsets in bytes."),
     Setting("share.coordinator.append.linger.ms", INT, "-1", Range(-1)),
     Setting("share.coordinator.cached.buffer.max.bytes", INT, "1048588", Range(524288), update=CLUSTER_WIDE),

@@ -25,7 +25,8 @@ ROWS = (
             doc="Partitions of __transaction_state."),
     Setting("transaction.state.log.replication.factor", SHORT, "3", Range(1), acts=True,
             doc="Replicas of __transaction_state."),
-    Setting("transaction.state.log.segment.bytes", INT, "104857600", Range(1), acts=True,
+    # Kafka starts with less, and then can not create the topic.
+    Setting("transaction.state.log.segment.bytes", INT, "104857600", Range(1048576), acts=True,
             doc="Segment size of __transaction_state in bytes."),
     Setting("transaction.two.phase.commit.enable", BOOLEAN, "false",
             doc="Whether InitProducerId may ask for a transaction without timeout (KIP-939)."),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kbroker.config import BrokerConfig, ConfigError, ConfigSource, ConfigSynonym, Listener
+from kbroker.coordinators.topics import consumer_offsets, transaction_state
 from kbroker.settings.properties import load_properties
 
 # The settings of the server.properties that Apache Kafka 4.x comes with.
@@ -164,6 +165,14 @@ def test_a_wrong_value_names_the_key_the_value_and_the_allowed_range() -> None:
         " (allowed: INT, 1048576 or more)"
     )
     assert "Value must be -1 (for ever), or 1 or more" in refusal(log_retention_hours="0")
+
+
+@pytest.mark.parametrize("name", ["offsets_topic_segment_bytes", "transaction_state_log_segment_bytes"])
+def test_the_segments_of_internal_topics_are_as_large_as_topics_demand(name: str) -> None:
+    assert "Value must be at least 1048576" in refusal(**{name: "1048575"})
+    given = BrokerConfig.parse({name.replace("_", "."): "1048576"})
+    for topic in (consumer_offsets(given), transaction_state(given)):
+        given.check_topic(topic.configs)
 
 
 def test_kbroker_is_always_a_broker() -> None:

@@ -277,4 +277,4 @@ def test_any_bytes_are_properties_or_refused(data: bytes) -> None:
 
 def test_the_page_of_settings_is_up_to_date() -> None:
     page = ROOT / "docs/configuration.md"
-    assert page.read_text(encoding="utf-8") == configuration_page(), "run: python -m kbroker.settings"
+    assert page.read_text(encoding="utf-8") == configuration_page(), "run: python docs/generate.py"
