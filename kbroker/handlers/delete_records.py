@@ -15,13 +15,18 @@ from kbroker_wire.messages.delete_records import (
 
 from ..controller.core import INTERNAL_TOPICS
 from ..errors import Refusal, code_of
+from ..visibility import all_visible
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ..broker import Broker
     from ..call import Answer, Call
+    from ..partition import Partition
 
 Outcome = tuple[int, ErrorCode]  # the low watermark; -1 beside an error
 NOWHERE = -1
+ALL_VISIBLE = -1  # as the offset: the high watermark
 
 
 async def handle(request: DeleteRecordsRequest, call: Call, broker: Broker) -> Answer:
@@ -30,6 +35,7 @@ async def handle(request: DeleteRecordsRequest, call: Call, broker: Broker) -> A
     for topic in request.topics:
         if topic.partitions:
             wanted.setdefault(topic.name, {}).update((each.partition_index, each.offset) for each in topic.partitions)
+    await all_visible(_beyond_the_visible(wanted, broker))
     aside: list[Removal] = []
     outcome = {
         name: {index: _delete(name, index, to, broker, aside) for index, to in of.items()}
@@ -45,6 +51,18 @@ async def handle(request: DeleteRecordsRequest, call: Call, broker: Broker) -> A
             for name, of in outcome.items()
         ]
     )
+
+
+def _beyond_the_visible(wanted: dict[str, dict[int, int]], broker: Broker) -> Iterator[Partition]:
+    """The partitions of which everything is to be deleted, or more than consumers see."""
+    for name, of in wanted.items():
+        for index, offset in of.items():
+            try:
+                partition = broker.replicas.find(name, index)
+            except Refusal:
+                continue
+            if offset == ALL_VISIBLE or offset > partition.high_watermark:
+                yield partition
 
 
 def _delete(name: str, index: int, offset: int, broker: Broker, aside: list[Removal]) -> Outcome:

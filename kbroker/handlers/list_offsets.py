@@ -22,8 +22,11 @@ from kbroker_wire.messages.list_offsets import (
 )
 
 from ..errors import Refusal, code_of
+from ..visibility import all_visible
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ..broker import Broker
     from ..call import Answer, Call
     from ..partition import Partition
@@ -41,12 +44,14 @@ SINCE = {
     LATEST_TIERED_TIMESTAMP: 9,
     EARLIEST_PENDING_UPLOAD_TIMESTAMP: 11,
 }
+ENDS_OR_TIMES = (LATEST_TIMESTAMP, MAX_TIMESTAMP)
 
 
 async def handle(request: ListOffsetsRequest, call: Call, broker: Broker) -> Answer:
     if request.isolation_level not in (READ_UNCOMMITTED, READ_COMMITTED):
         return refuse(request, ErrorCode.INVALID_REQUEST)
     committed = request.isolation_level == READ_COMMITTED
+    await all_visible(_read_to_the_end(request, broker))
     topics = []
     for topic in request.topics:
         times_asked = Counter(each.partition_index for each in topic.partitions)
@@ -64,6 +69,19 @@ async def handle(request: ListOffsetsRequest, call: Call, broker: Broker) -> Ans
                 rows.append(_row(each, *NOWHERE, code_of(error)))
         topics.append(ListOffsetsTopicResponse(name=topic.name, partitions=rows))
     return ListOffsetsResponse(topics=topics)
+
+
+def _read_to_the_end(request: ListOffsetsRequest, broker: Broker) -> Iterator[Partition]:
+    """The partitions about which a consumer asks what depends on where it may read to."""
+    if request.replica_id != CONSUMER:
+        return
+    for topic in request.topics:
+        for each in topic.partitions:
+            if each.timestamp in ENDS_OR_TIMES or each.timestamp >= 0:
+                try:
+                    yield broker.replicas.find(topic.name, each.partition_index)
+                except Refusal:
+                    continue
 
 
 def _find(partition: Partition, timestamp: int, version: int, committed: bool, consumer: bool) -> tuple[int, int, int]:
