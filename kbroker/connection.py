@@ -254,6 +254,7 @@ class Connection:
             if self._turn_bytes < 0 or self._turn_requests <= 0:
                 if self._out:
                     await self._flush()
+                self._broker.readiness.tell_news()
                 await checkpoint()
                 self._new_turn()
 

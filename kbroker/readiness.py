@@ -139,19 +139,25 @@ class Readiness:
 
     async def run(self) -> None:
         """Until cancelled; there is nothing to do where Trio's way is taken."""
-        registered = self._registered
         while self._epoll is not None:
             await wait_readable(self._epoll.fileno())
             until = monotonic() + TURN_S
-            while news := self._epoll.poll(0, EVENTS):
-                for descriptor, events in news:
-                    readable = registered.get(descriptor)
-                    if readable is not None:
-                        if events & HUNG_UP:
-                            readable.hung_up = True
-                        self._tell(readable)
-                if monotonic() >= until:
-                    break
+            while self.tell_news() and monotonic() < until:
+                pass
+
+    def tell_news(self) -> bool:
+        """Whether there was any. A task that has much to do calls it in between, with nothing half done, so that who
+        asks little need not wait for all that ask much."""
+        if self._epoll is None:
+            return False
+        news = self._epoll.poll(0, EVENTS)
+        for descriptor, events in news:
+            readable = self._registered.get(descriptor)
+            if readable is not None:
+                if events & HUNG_UP:
+                    readable.hung_up = True
+                self._tell(readable)
+        return bool(news)
 
     def _tell(self, readable: Registered) -> None:
         soon: list[Callable[[], object]] = []

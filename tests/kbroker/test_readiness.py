@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 import trio
+from trio.lowlevel import current_task
 from trio.testing import wait_all_tasks_blocked
 
 from broker_in_memory import (
@@ -19,7 +20,9 @@ from broker_in_memory import (
     running,
     values,
 )
+from kbroker.connection import TURN_BYTES
 from kbroker.readiness import Readiness
+from kbroker_wire import ErrorCode
 from kbroker_wire.messages.metadata import MetadataRequest
 
 BOTH_WAYS = pytest.mark.parametrize("native", [True, False], ids=["epoll", "trio"])
@@ -71,6 +74,38 @@ async def test_what_is_served_on_the_spot_does_not_end_the_wait(readiness, pair,
         theirs.send(word)
     await ended.wait()
     assert got == [b"one", b"two", b"enough"]
+
+
+async def test_a_busy_task_can_have_others_served_in_between(readiness, pair, nursery):
+    ours, theirs = pair
+    readable, got = readiness.of(ours), []
+
+    def serve() -> bool:
+        got.append(ours.recv(10))
+        return True
+
+    nursery.start_soon(readable.wait, serve)
+    await wait_all_tasks_blocked()
+    assert not readiness.tell_news()
+    theirs.send(b"little")
+    assert readiness.tell_news()
+    assert got == [b"little"]
+
+
+async def test_who_sends_much_lets_others_in_between(monkeypatch):
+    asked = set()
+
+    def tell_news(self, original=Readiness.tell_news):
+        asked.add(current_task().name)
+        return original(self)
+
+    monkeypatch.setattr(Readiness, "tell_news", tell_news)
+    async with running() as node:
+        await node.create("topic")
+        client = node.dial()
+        little, much = asked.copy(), produce_request("topic", batch(b"v" * TURN_BYTES))
+        assert produced(await client.ask(much, 12)).error_code == ErrorCode.NONE
+        assert [name for name in asked - little if name.endswith("Connections._serve")]
 
 
 class Turns(trio.abc.Instrument):
