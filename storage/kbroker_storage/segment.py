@@ -20,7 +20,7 @@ from .config import LogConfig
 from .deletion import Removal
 from .entry import NO_TIMESTAMP, Entry, Format
 from .errors import Corrupt
-from .files import Files
+from .files import File, Files
 from .indexes import Indexes, index_paths
 from .naming import DELETED, LOG, file_name
 from .store import Store
@@ -86,17 +86,26 @@ class Segment:
     )
 
     def __init__(
-        self, home: Home, base: int, interval: int, now_ms: int, *, size: int = 0, end: int | None = None
+        self,
+        home: Home,
+        base: int,
+        interval: int,
+        now_ms: int,
+        *,
+        size: int = 0,
+        end: int | None = None,
+        file: File | None = None,
     ) -> None:
         """A segment whose log file exists. `end`: the next segment's base, if there is one.
 
         interval  config.index_interval_bytes
+        file      the log file, if it is open
         """
         self._home = home
         self._path = home.path(file_name(base, ""))
         self.base = base
         self.end = base if end is None else end
-        self.store = Store(home.files.open(self._path + LOG), home.format, size)
+        self.store = Store(home.files.open(self._path + LOG) if file is None else file, home.format, size)
         self.index_interval_bytes = interval
         self.created_ms = now_ms
         self.active = False
@@ -114,15 +123,19 @@ class Segment:
 
     @classmethod
     def create(cls, home: Home, base: int, interval: int, now_ms: int) -> "Segment":
-        """A new, empty, active segment; leftovers under its name are emptied. Raises OSError."""
+        """A new, empty, active segment; leftovers under its name are emptied. Raises OSError.
+
+        The log file comes last: an empty one that nobody goes on with would, at the next start, hide what is appended
+        to the segment before it instead.
+        """
         path = home.path(file_name(base, ""))
+        indexes = Indexes.create(home.files, path)
         file = home.files.open(path + LOG, create=True)
         if file.size():
             file.truncate(0)
-        segment = cls(home, base, interval, now_ms)
-        segment.store.file = file
+        segment = cls(home, base, interval, now_ms, file=file)
         segment.active = True
-        segment._indexes = Indexes.create(home.files, path)
+        segment._indexes = indexes
         return segment
 
     @property

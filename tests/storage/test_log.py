@@ -448,6 +448,30 @@ def test_whatever_fails_in_a_first_append_or_a_roll_the_log_is_whole_and_goes_on
     raise AssertionError("the scenario never ended without a failure")
 
 
+@pytest.mark.parametrize("kind", ["create", "open", "append", "replace", "make_directory", "remove", "truncate"])
+def test_what_is_appended_after_a_roll_that_failed_is_there_after_a_restart(kind):
+    """The frame that needed a new segment is given up, and smaller ones still have room in the old one."""
+    config = LogConfig(segment_bytes=400, index_interval_bytes=50)
+    for nth in range(1, 40):
+        files = FaultyFiles()
+        log = Log.open(files, "/t-0", FORMAT, config, clean=True, now_ms=0)
+        files.fail(kind, nth, partial=7)
+        kept = []
+        for number, size in enumerate((60, 10, 300, 10, 10, 250, 10, 300, 10)):
+            with suppress(WriteFailed):
+                append(log, b"%d" % number + bytes(size), timestamps=number)
+                kept.append(b"%d" % number + bytes(size))
+        assert values(log) == kept
+        assert log.poisoned is None
+        for clean in (False, True):
+            reopened = Log.open(files.inner, "/t-0", FORMAT, config, clean=clean, now_ms=0)
+            assert values(reopened) == kept
+            reopened.close(clean=True)
+        if files.calls[kind] < nth:
+            return
+    raise AssertionError("the scenario never ended without a failure")
+
+
 @pytest.mark.parametrize("kind", ["truncate", "remove", "replace"])
 def test_a_cut_that_fails_half_way_poisons_the_log(kind):
     files, log = faulty_log(LogConfig(segment_bytes=1000 if kind == "truncate" else 150))
