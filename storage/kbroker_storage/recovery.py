@@ -18,6 +18,7 @@ Every step may be interrupted and is done again, to the same effect, by the next
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import NamedTuple
 
 from .config import LogConfig
@@ -128,7 +129,8 @@ class Recovery:
                     if limit == segment.base:  # nothing lay before the damage: the new one took the file's name
                         continue
                 if limit is not None:
-                    segment.save()
+                    with suppress(OSError):  # a full disk is no reason not to open; its indexes can be rebuilt
+                        segment.save()
                     segment.retire(limit)
             recovered.append(segment)
         return recovered

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from kbroker_storage import Log, LogConfig, MemoryFiles
+from kbroker_storage import DiskFull, Log, LogConfig, MemoryFiles
 from storage_faults import FaultyFiles
 from storage_frames import FORMAT, build, entry_of, records, split
 
@@ -245,6 +245,26 @@ def test_an_interrupted_recovery_is_done_again_to_the_same_effect():
             assert frames_of(opened) == kept
             assert opened.end == 16
     assert interruptions > 20
+
+
+def test_a_log_is_recovered_on_a_full_disk():
+    """Its broker died of that: what recovery would write can be made again at any time."""
+    files, log = written(8, config=LogConfig(segment_bytes=300, index_interval_bytes=50))
+    frames = frames_of(log)
+    cut(files, log.segments[-1].path, log.segments[-1].size - 1)
+    for name in [name for name in files.entries(DIRECTORY) if name.endswith("index")]:
+        files.remove(f"{DIRECTORY}/{name}")
+    faulty = FaultyFiles(files)
+    for kind in ("create", "append", "replace"):
+        faulty.fail(kind, every=True)
+    opened = open_log(faulty)
+    assert len(opened.segments) == len(log.segments) > 2
+    assert frames_of(opened) == frames[:-1]
+    with pytest.raises(DiskFull):
+        append(opened, b"more")
+    faulty.heal()
+    assert append(opened, b"more").base_offset == opened.end - 1
+    assert open_log(files).repaired == []
 
 
 def test_only_what_lies_above_the_recovery_point_is_verified():
