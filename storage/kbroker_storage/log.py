@@ -218,7 +218,8 @@ class Log:
         return Appended(placed[0][2], last, self.start, newest, False)
 
     def _undo(self, segment: Segment) -> None:
-        """After a failed write: cut the file back, or give the log up."""
+        """After a failed write: cut the file back, or give the log up. Nothing behind it is durable before the cut is."""
+        self._unsynced.files[segment.store.file] = None
         try:
             segment.store.undo()
         except OSError as error:

@@ -472,6 +472,20 @@ def test_what_is_appended_after_a_roll_that_failed_is_there_after_a_restart(kind
     raise AssertionError("the scenario never ended without a failure")
 
 
+def test_what_a_failed_write_left_is_cut_off_on_the_disk_too_before_anything_behind_it_is_durable():
+    """A power cut might bring the frame back, in a segment that is not the last any more and is not verified."""
+    files, log = faulty_log(LogConfig(segment_bytes=400))
+    log.flush()
+    files.fail("append", partial=1000)
+    with pytest.raises(DiskFull):
+        append(log, bytes(20))
+    append(log, bytes(300))
+    assert len(log.segments) == 2
+    synced = files.calls["sync"]
+    log.flush()
+    assert files.calls["sync"] == synced + 2
+
+
 @pytest.mark.parametrize("kind", ["truncate", "remove", "replace"])
 def test_a_cut_that_fails_half_way_poisons_the_log(kind):
     files, log = faulty_log(LogConfig(segment_bytes=1000 if kind == "truncate" else 150))
