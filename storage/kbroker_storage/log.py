@@ -218,7 +218,7 @@ class Log:
         return Appended(placed[0][2], last, self.start, newest, False)
 
     def _undo(self, segment: Segment) -> None:
-        """After a failed write: cut the file back, or give the log up. Nothing behind it is durable before the cut is."""
+        """After a failed write: cut the file back, durably before what comes behind it; or give the log up."""
         self._unsynced.files[segment.store.file] = None
         try:
             segment.store.undo()
