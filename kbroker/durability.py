@@ -30,7 +30,8 @@ ONE_FILE_S = 0.0001  # a syncfs that took longer than this for each file of its 
 SLOW_SHARE = 0.05  # the part of the time that may be spent on slow ones
 LANES = 4  # threads of one round
 FILES_AT_ONCE = 256  # a plan holds its file open; half of the descriptors that files get are left to readers
-RETRY_S = 0.1  # after a file could not be opened
+RETRY_S = 0.1  # after a file could not be opened, or what belongs to it not be written
+COMPLAIN_EVERY_S = 10  # about that
 
 
 class Syncable(Protocol):
@@ -51,6 +52,7 @@ class SyncRounds:
         self._later: dict[Syncable, float] = {}  # due at that time
         self._put_off: list[tuple[Syncable, FlushPlan]] = []  # there was no descriptor to carry them out
         self._next_due = inf
+        self._silent_until = -inf  # Trio's clock
         self._one_at_a_time = trio.Lock()
         self._wake = trio.Event()
         self._may_syncfs = True
@@ -156,7 +158,12 @@ class SyncRounds:
             return None
 
     def _again(self, target: Syncable, error: OSError) -> None:
-        log.warning("can not sync %s yet: %s; trying again in %s s", target, error, RETRY_S)
+        now = trio.current_time()
+        if now >= self._silent_until:
+            self._silent_until = now + COMPLAIN_EVERY_S
+            log.warning(
+                "can not sync %s yet: %s; still trying (said at most every %d s)", target, error, COMPLAIN_EVERY_S
+            )
         self.due_within(target, RETRY_S)
 
     def _for_syncfs(self, plans: Sequence[FlushPlan]) -> int | None:

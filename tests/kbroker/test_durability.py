@@ -224,6 +224,21 @@ async def test_a_file_that_can_not_be_opened_now_is_synced_later(autojump_clock)
         nursery.cancel_scope.cancel()
 
 
+async def test_what_can_not_be_synced_for_a_minute_is_said_a_few_times(autojump_clock, caplog):
+    rounds = SyncRounds(Env.in_memory())
+    targets = [Target(), Target()]
+    for target in targets:
+        target.log.end, target.log.no_descriptor = 1, 10_000
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(rounds.run)
+        for target in targets:
+            rounds.due(target)
+        await trio.sleep(60)
+        nursery.cancel_scope.cancel()
+    assert all(target.log.no_descriptor < 9500 for target in targets), "it was tried again and again"
+    assert 5 <= len([record for record in caplog.records if "can not sync" in record.message]) <= 7
+
+
 class FileSystem(MemoryFiles):
     """Answers a syncfs with the next of `answers`, if these are not at their end; each takes `takes_s`."""
 
