@@ -174,8 +174,9 @@ class Shell(Generic[M]):
         if step.records:
             try:
                 self._append(step)
-            except (StorageError, OSError, ValueError) as error:
-                if step.written is None or code_of(error) == ErrorCode.KAFKA_STORAGE_ERROR:
+            except Exception as error:  # noqa: BLE001  # whatever it is: the state may say what the partition does not
+                foreseen = isinstance(error, (StorageError, OSError, ValueError))
+                if step.written is None or not foreseen or code_of(error) == ErrorCode.KAFKA_STORAGE_ERROR:
                     self._fail(error)
                 else:  # the partition refuses a producer; the state knows nothing of the step yet
                     for ticket, _ in self._owed(step.replies):

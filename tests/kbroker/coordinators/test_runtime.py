@@ -157,10 +157,10 @@ async def outcome(answer: Message | Parked) -> int:
 
 
 @contextmanager
-def failing(partition: Partition) -> Iterator[None]:
-    """Every append fails as on a full disk."""
+def failing(partition: Partition, error: Exception | None = None) -> Iterator[None]:
+    """Every append fails, as on a full disk if not told otherwise."""
     opened = partition.log
-    append, full = opened.append_leader, WriteFailed("/data", OSError(errno.ENOSPC, "full"))
+    append, full = opened.append_leader, error or WriteFailed("/data", OSError(errno.ENOSPC, "full"))
 
     class Full:
         def __getattr__(self, name: str) -> object:
@@ -293,6 +293,19 @@ async def test_a_write_that_fails_refuses_all_who_wait_and_leaves_the_old_state(
             assert await outcome(waiting) == ErrorCode.NOT_COORDINATOR
             assert await outcome(texts.count("kept")) == 1
         assert await outcome(texts.put("more")) == 2
+
+
+async def test_a_write_that_fails_as_nobody_foresaw_leaves_the_old_state_too(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with coordinating() as (_, texts):
+        await outcome(texts.put("kept"))
+        [shell] = texts.shells.values()
+        with failing(shell.partition, MemoryError()):
+            assert await outcome(texts.put("lost")) == ErrorCode.NOT_COORDINATOR
+            await outcome(texts.count("kept"))
+            shell.take_news(lambda machine: machine.put("lost", ""))
+        assert await outcome(texts.count("kept")) == 1
 
 
 async def test_a_failed_sync_ends_the_coordination(autojump_clock: trio.testing.MockClock) -> None:
