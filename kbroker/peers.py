@@ -6,6 +6,7 @@ broker works between several.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ from .call import Call, Parked
 
 if TYPE_CHECKING:
     from .broker import Broker
+
+log = logging.getLogger(__name__)
 
 Answered = Callable[[Message | None], None]
 
@@ -36,7 +39,12 @@ class Peers:
         served = broker.dispatch[key]
         assert served.answer is not None, f"{served.name} can not be asked of a peer"
         call = Call(version, None, "", ("", -1))
-        answer = served.answer(request, call, broker)
+        try:
+            answer = served.answer(request, call, broker)
+        except Exception:  # the boundary between who asks and who is asked, as between two processes
+            log.exception("%s of a peer failed", served.name)
+            answered(None)
+            return
         if isinstance(answer, Message):
             answered(answer)
             return
@@ -46,7 +54,11 @@ class Peers:
 
 def _when_ready(parked: Parked, answered: Answered) -> None:
     def ready() -> None:
-        response = parked.answer()
+        response = None
+        try:
+            response = parked.answer()
+        except Exception:  # as above
+            log.exception("a request of a peer failed")
         assert not isinstance(response, (bytes, tuple))
         parked.drop()
         answered(response)
