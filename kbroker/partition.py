@@ -21,6 +21,7 @@ from kbroker_storage import (
     Removal,
     StorageError,
     VerificationToken,
+    WriteFailed,
 )
 from kbroker_storage.entry import MAX_SEQUENCE
 from kbroker_wire import ErrorCode
@@ -57,6 +58,9 @@ class Host(Protocol):
 
     def written(self, partition: Partition, frames: Sequence[tuple[Entry, memoryview]]) -> None:
         """`frames` were appended."""
+
+    def undone(self, partition: Partition) -> None:
+        """A write failed, and what the file got of it was cut off again: that is not on the disk before a sync."""
 
 
 class ActiveProducer(NamedTuple):
@@ -198,9 +202,11 @@ class Partition:
                 verified=verified,
                 transaction_version=transaction_version,
             )
-        except Exception:
+        except Exception as error:
             if log.poisoned is not None and self.failure is None:
                 self.failed(log.poisoned)
+            elif isinstance(error, WriteFailed):
+                self._host.undone(self)
             raise
         if not appended.duplicate:
             self._host.written(self, frames)

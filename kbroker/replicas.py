@@ -171,6 +171,9 @@ class Replicas:
         if self.unsynced_bytes > MAX_UNSYNCED_BYTES:
             self._flush()
 
+    def undone(self, partition: Partition) -> None:
+        self._rounds.due(partition)
+
     def complain(self, partition: Partition, error: Exception) -> None:
         """Tell the operator that appends fail; clients hear it each time, the log once in a while."""
         now = trio.current_time()

@@ -95,6 +95,7 @@ class FaultyLease:
 
     def sync(self):
         self.files.check("sync")
+        self.inner.sync()
 
     def write_back(self):
         self.inner.write_back()

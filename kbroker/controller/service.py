@@ -102,6 +102,8 @@ class Controller:
             log.exception("the metadata log can not be written")
             if self.log.poisoned is not None:
                 self.failed(self.log.poisoned)  # those who wait for their sync would wait for ever
+            else:
+                self._rounds.due(self)  # what the write left is cut off on the disk as well
             raise Refusal(ErrorCode.KAFKA_STORAGE_ERROR, f"the metadata log can not be written: {error}") from error
         self.image, delta = self.image.replay(records, first)
         published = trio.Event()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from copy import deepcopy
+from dataclasses import replace
 
 import pytest
 import trio
@@ -23,6 +24,7 @@ from kbroker_wire.messages.offset_commit import (
 )
 from simulation.disk import Disk
 from simulation.files import SimFiles
+from storage_faults import FaultyFiles
 
 CRASHES = 60
 OFFSETS = {"offsets.topic.num.partitions": "1"}
@@ -103,3 +105,35 @@ async def test_a_coordinators_partition_that_ends_with_a_hole_is_loaded(autojump
             with trio.fail_after(60):
                 answer = await heir.connect().ask(ListGroupsRequest())
         assert [group.group_id for group in answer.groups] == ["group"]
+
+
+async def test_a_record_that_was_refused_does_not_come_back(autojump_clock):
+    """The write failed behind its last byte, as far as anybody knows, and was undone; nothing was written since."""
+    disk = Disk()
+    env = env_on(disk)
+    files = FaultyFiles(env.files)
+    async with running(env=replace(env, files=files)) as node:
+        await node.create("topic")
+        client = node.connect()
+        assert (await produce(client, "topic", batch(b"kept"))).error_code == ErrorCode.NONE
+        files.fail("append", partial=1000)
+        assert (await produce(client, "topic", batch(b"refused"))).error_code == ErrorCode.KAFKA_STORAGE_ERROR
+        await trio.sleep(1)
+        for seed in range(CRASHES):
+            async with running(env=env_on(crashed(disk, seed))) as heir:
+                assert values(await fetch(heir.connect(), "topic", wait_ms=1000)) == [b"kept"], f"seed {seed}"
+
+
+async def test_a_topic_that_was_refused_does_not_come_back(autojump_clock):
+    disk = Disk()
+    env = env_on(disk)
+    files = FaultyFiles(env.files)
+    async with running(env=replace(env, files=files)) as node:
+        await node.create("first")
+        files.fail("append", partial=1000)
+        refused = await node.connect().ask(topic_request("refused"))
+        assert refused.topics[0].error_code == ErrorCode.KAFKA_STORAGE_ERROR
+        await trio.sleep(1)
+        for seed in range(CRASHES):
+            async with running(env=env_on(crashed(disk, seed))) as heir:
+                assert set(heir.broker.replicas.by_name) == {"first"}, f"seed {seed}"
