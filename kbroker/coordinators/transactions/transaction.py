@@ -114,7 +114,7 @@ class Transaction:
     producer_epoch        the one that may write and end; -1 until the first producer has been told
     last_producer_epoch   what the producer had before, if it is the same producer that got the present one: an
                           InitProducerId that comes again is known by it. Not written down, -1 if not known
-    previous_producer_id  before the last change of ids
+    previous_producer_id  before the last change of ids; the present one if there was none
     next_producer_id      what the id changes to when the prepared end is complete
     client_version        of transactions, that the client began or ended with
     partitions            of the open transaction; of one that ends, those that lack their marker
@@ -232,9 +232,10 @@ class Transaction:
     ) -> Record:
         """The record of a transition, applied; what is not given stays."""
         keeps_id = producer_id is None or producer_id == self.producer_id
+        keeps_previous = keeps_id and self.previous_producer_id != NO_PRODUCER_ID
         value = TransactionLogValue(
             producer_id=self.producer_id if producer_id is None else producer_id,
-            previous_producer_id=self.previous_producer_id if keeps_id else self.producer_id,
+            previous_producer_id=self.previous_producer_id if keeps_previous else self.producer_id,
             next_producer_id=next_producer_id,
             producer_epoch=self.producer_epoch if producer_epoch is None else producer_epoch,
             transaction_timeout_ms=self.timeout_ms if timeout_ms is None else timeout_ms,

@@ -277,12 +277,12 @@ def test_many_ids_are_forgotten_in_batches_of_a_bounded_size():
 
 
 def test_the_records_are_those_of_apache_kafka():
-    """As dumped from its log, with version 2 of transactions; the id before the first one is left out here."""
+    """As dumped from its log, with version 2 of transactions: the previous id is the same until the id changes."""
     story = opened()
     story.commit("a", ME)
     story.write_markers()
     story.init("a", ME.at(1))
-    common = {"producer_id": FIRST_ID, "transaction_timeout_ms": 60_000}
+    common = {"producer_id": FIRST_ID, "previous_producer_id": FIRST_ID, "transaction_timeout_ms": 60_000}
     partitions = [TransactionPartitions(topic="x", partition_ids=[0])]
 
     def value(epoch: int, status: int, **more: object) -> TransactionLogValue:
