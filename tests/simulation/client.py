@@ -41,8 +41,8 @@ class Lost(Exception):
 class Link:
     """One connection, used by one task: answers come in the order of the requests."""
 
-    def __init__(self, sock: SimSocket, client_id: str) -> None:
-        self._sock, self._client_id = sock, client_id
+    def __init__(self, sock: SimSocket, client_id: str, patience_s: float = PATIENCE_S) -> None:
+        self._sock, self._client_id, self._patience_s = sock, client_id, patience_s
         self._asked: deque[tuple[int, int, int]] = deque()
         self._correlation = 0
         self._received = b""
@@ -64,7 +64,7 @@ class Link:
         """The answer to the oldest request that has none. Raises Lost."""
         key, version, correlation = self._asked.popleft()
         try:
-            with trio.fail_after(PATIENCE_S):
+            with trio.fail_after(self._patience_s):
                 size = int.from_bytes(await self._exactly(4), "big")
                 frame = await self._exactly(size)
         except (OSError, trio.TooSlowError, trio.ClosedResourceError):
@@ -94,6 +94,8 @@ class Link:
 class Actor:
     """A client of some kind; `run` is its task, until the world is over."""
 
+    patience_s = PATIENCE_S
+
     def __init__(self, world: World, ledger: Ledger, name: str) -> None:
         self.world, self.ledger, self.name = world, ledger, name
         self.draw = world.rng(name)
@@ -106,7 +108,7 @@ class Actor:
         """The connection; a new one, when there is a broker, if it was lost."""
         while self._link is None:
             try:
-                self._link = Link(self.world.network.connect(PORT), self.name)
+                self._link = Link(self.world.network.connect(PORT), self.name, self.patience_s)
             except ConnectionRefusedError:
                 await trio.sleep(self.draw.uniform(0.005, 0.05))
         return self._link
