@@ -3,8 +3,9 @@
 One `Shell` for each partition of the internal topic that this broker leads. State is rebuilt by replaying the
 partition; who asks before that is done waits for it. What a machine decides is appended at once and the next request
 goes on from there; answers are held until everything that is appended by then is committed (the partition's high
-watermark). If an append or a sync fails, everyone who waits is refused with NOT_COORDINATOR, and the state is dropped
-and read anew: what was never committed is then as if it had never been asked for.
+watermark), those of groups for offsets.commit.timeout.ms at the most. If an append or a sync fails, everyone who waits is
+refused with NOT_COORDINATOR, and the state is dropped and read anew: what was never committed is then as if it had never
+been asked for.
 """
 
 from __future__ import annotations
@@ -128,7 +129,15 @@ class Shell(Generic[M]):
         self._early: deque[tuple[Operation[M], Request]] = deque()
         self._open: dict[Request, None] = {}  # what the machine or `_held` will answer
         self._held: deque[tuple[int, Step]] = deque()  # until the high watermark reaches the number
+        self._impatient: deque[tuple[float, Step]] = deque()  # those of them whose answers wait no longer than that
         self._reload_after_s = RELOAD_AFTER_S
+
+    @property
+    def deadline(self) -> float:
+        """When `tick` must be called next."""
+        machine = self.machine.deadline if self.loaded else None
+        first = self._impatient[0][0] if self._impatient else inf
+        return first if machine is None else min(first, machine)
 
     @property
     def is_asked(self) -> bool:
@@ -193,6 +202,11 @@ class Shell(Generic[M]):
         else:  # also a step that only asks for something: what it goes by may not be committed yet
             self._held.append((end, step))
             partition.waiters[self] = None
+            patience_s = self._coordinator.patience_s
+            if step.replies and patience_s < inf:
+                until = trio.current_time() + patience_s
+                self._impatient.append((until, step))
+                self._coordinator.due(until)
         self._reply(step.safe_replies)
         deadline = self.machine.deadline
         if deadline is not None:
@@ -243,7 +257,10 @@ class Shell(Generic[M]):
             return
         held = self._held
         while held and held[0][0] <= partition.high_watermark:
-            self._deliver(held.popleft()[1])
+            step = held.popleft()[1]
+            if self._impatient and self._impatient[0][1] is step:
+                self._impatient.popleft()
+            self._deliver(step)
         if not held:
             partition.waiters.pop(self, None)
 
@@ -257,9 +274,21 @@ class Shell(Generic[M]):
         )
 
     def tick(self, now: Now) -> None:
+        self._give_up(now)
         deadline = self.machine.deadline
         if deadline is not None and deadline <= now.s:
             self.take_news(lambda machine: machine.tick(now))
+
+    def _give_up(self, now: Now) -> None:
+        """Answer who has waited too long. What was decided stays so, as in Kafka: it may be committed yet."""
+        impatient = self._impatient
+        while impatient and impatient[0][0] <= now.s:
+            step = impatient.popleft()[1]
+            replies, step.replies = step.replies, []
+            # a step that only asks for something waits in no Kafka: it gets the code that all clients know
+            code = ErrorCode.COORDINATOR_NOT_AVAILABLE if step.records else ErrorCode.NOT_COORDINATOR
+            for ticket, _ in self._owed(replies):
+                ticket.fail(code)
 
     # -- the beginning and the end ---------------------------------------------------------------------------------
 
@@ -311,6 +340,7 @@ class Shell(Generic[M]):
 
     def _refuse_all(self) -> None:
         self._held.clear()
+        self._impatient.clear()
         self.partition.waiters.pop(self, None)
         waiting = [*self._open, *(request for _, request in self._early)]
         self._open, self._early = {}, deque()
@@ -321,10 +351,12 @@ class Shell(Generic[M]):
 class Coordinator(Generic[M]):
     """All machines of one kind on this broker; `run` is its task.
 
-    bad_key   what a key is refused with that no record can hold
+    bad_key      what a key is refused with that no record can hold
+    patience_s   how long an answer waits for what it rests on to be committed
     """
 
     bad_key = ErrorCode.INVALID_REQUEST
+    patience_s = inf
 
     def __init__(
         self, env: Env, replicas: Replicas, controller: Controller, topic: InternalTopic, codec: int = Codec.NONE
@@ -496,9 +528,7 @@ class Coordinator(Generic[M]):
 
     def _deadlines(self) -> Iterator[float]:
         for shell in self.shells.values():
-            deadline = shell.machine.deadline if shell.loaded else None
-            if deadline is not None:
-                yield deadline
+            yield shell.deadline
 
 
 def in_batches(records: Sequence[Record], max_bytes: int) -> Iterator[Sequence[Record]]:

@@ -40,6 +40,7 @@ from kbroker_wire.messages.txn_offset_commit import (
 )
 from kbroker_wire.schema import ZERO_UUID
 from offsets_world import name_of
+from storage_faults import FaultyFiles
 
 FEW = {"offsets.topic.num.partitions": "1", "transaction.state.log.num.partitions": "1"}
 RELAXED = {**FEW, "kbroker.durability": "relaxed"}
@@ -163,7 +164,7 @@ async def test_a_synced_commit_is_answered_only_after_its_sync(autojump_clock: t
         gate.close()
         await writer.send(commit_request("t", 6), 9)
         await reader.send(fetch_request({"t": 1}), 9)
-        await trio.sleep(5)
+        await trio.sleep(4)
         assert not writer.has_answer()
         assert not reader.has_answer(), "nobody is told what a power cut may take back"
         gate.open()
@@ -370,6 +371,25 @@ async def test_who_may_not_commit_in_a_transaction(
         assert await txn_commit(client, stranger, 5, version, **more) == code  # type: ignore[arg-type]
         assert await fetch(client, stable=True) == -1
         assert set(node.broker.groups.shells[0].machine.context.groups) == set()
+
+
+async def test_a_full_disk_holds_no_commit_longer_than_is_set(autojump_clock: trio.testing.MockClock) -> None:
+    """That the transaction was aborted can not be written, so nothing behind its marker becomes durable."""
+    files = FaultyFiles()
+    more = {**FEW, "kbroker.durability": "synced", "offsets.commit.timeout.ms": "3000"}
+    async with running(more, replace(Env.in_memory(), now_ms=lambda: NOW_MS, files=files)) as node:
+        client, _, producer = await in_transaction(node)
+        assert await commit(client, "t", 5) == "NONE"
+        assert await txn_commit(client, producer, 6) == "NONE"
+        files.fail("create", every=True)
+        await end(client, producer, commit=False)
+        began = trio.current_time()
+        assert await commit(client, "t", 7) == "COORDINATOR_NOT_AVAILABLE"
+        assert trio.current_time() == began + 3
+        assert await fetch(client) == "NOT_COORDINATOR"
+        files.heal()
+        assert await commit(client, "t", 8) == "NONE"
+        assert await fetch(client) == 8
 
 
 async def test_without_verification_an_older_client_need_not_have_added_the_group(

@@ -31,6 +31,7 @@ class GroupCoordinator(Coordinator[GroupShard]):
         codec = Codec(config.int("offsets.topic.compression.codec"))
         super().__init__(env, replicas, controller, consumer_offsets(config), codec)
         self._config, self._image = config, Image()
+        self.patience_s = config.int("offsets.commit.timeout.ms") / 1000
 
     def new_machine(self, partition: Partition) -> GroupShard:
         del partition

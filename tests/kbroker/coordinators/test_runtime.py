@@ -105,6 +105,10 @@ class Texts:
         return Step()
 
 
+def first(answers: list[Message]) -> Message:
+    return answers[0]
+
+
 class TextCoordinator(Coordinator[Texts]):
     def new_machine(self, partition: Partition) -> Texts:
         del partition
@@ -244,6 +248,32 @@ async def test_answers_wait_for_what_was_appended_before(autojump_clock: trio.te
         assert await outcome(read) == 1
         assert await outcome(written) == 1
         assert isinstance(texts.count("a"), HeartbeatResponse)
+
+
+async def test_answers_wait_only_so_long_and_what_was_decided_stays(autojump_clock: trio.testing.MockClock) -> None:
+    gate = Gate()
+    env = replace(Env.in_memory(), now_ms=lambda: NOW_MS, run_blocking=gate.run)
+    async with coordinating(env, **{"kbroker.durability": "synced"}) as (_, texts):
+        texts.patience_s = 5.0
+        assert await outcome(texts.put("a")) == 1
+        gate.close()
+        written = texts.put("b")
+        began = trio.current_time()
+        await trio.sleep(3)
+        read, several = (
+            texts.count("a"),
+            texts.perform_each([("a", lambda machine, _, __: machine.count(), refused)] * 2, first),
+        )
+        assert await outcome(written) == ErrorCode.COORDINATOR_NOT_AVAILABLE
+        assert trio.current_time() == began + 5
+        assert await outcome(read) == await outcome(several) == ErrorCode.NOT_COORDINATOR
+        assert trio.current_time() == began + 8
+        later = texts.put("c")
+        await trio.sleep(1)
+        gate.open()
+        assert await outcome(later) == 3
+        assert texts.count("a") == answer(3)
+        await trio.sleep(60)  # nobody is answered twice
 
 
 async def test_answers_that_depend_on_nothing_uncommitted_do_not_wait(autojump_clock: trio.testing.MockClock) -> None:
