@@ -3,9 +3,9 @@
 One `Shell` for each partition of the internal topic that this broker leads. State is rebuilt by replaying the
 partition; who asks before that is done waits for it. What a machine decides is appended at once and the next request
 goes on from there; answers are held until everything that is appended by then is committed (the partition's high
-watermark), those of groups for offsets.commit.timeout.ms at the most. If an append or a sync fails, everyone who waits is
-refused with NOT_COORDINATOR, and the state is dropped and read anew: what was never committed is then as if it had never
-been asked for.
+watermark), those of groups for offsets.commit.timeout.ms at the most. If an append or a sync fails, everyone who waits
+is refused with NOT_COORDINATOR, and the state is dropped and read anew: what was never committed is then as if it had
+never been asked for.
 """
 
 from __future__ import annotations
