@@ -60,7 +60,6 @@ FAILS = 0.15  # chance before each request that a call is chosen that will fail
 HEALS = 0.1
 FULL_IN_THE_END = 0.5  # chance that the last records of a life are refused
 STAYS = 0.2  # of the failures: the calls behind that one fail, too
-NEVER_STAYS = frozenset({"create"})  # who waits for a sync waits as long as it takes
 SYNCED_AGAIN_S = 3.0  # after so long what is due has been synced by a disk that is well
 LONG_S = 100.0  # every retry and timeout is over
 HANGS_S = 20_000.0
@@ -148,7 +147,7 @@ class FailingDisk(World):
             number, self.unsure = errno.EIO, True
         elif call in {"open", "read"}:
             number = errno.EMFILE
-        stays = draw.random() < STAYS and call not in NEVER_STAYS
+        stays = draw.random() < STAYS
         self.note("disk", f"a {call} will fail with {errno.errorcode[number]}{', and all behind it' * stays}")
         self._failing.fail(call, draw.choice(SOON), number, partial=draw.choice(WRITTEN), every=stays)
 
