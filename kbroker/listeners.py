@@ -25,6 +25,11 @@ log = logging.getLogger(__name__)
 OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 QUIET_S = 10.0  # a connection that had nothing to say for so long gives its receive buffer back
 ACCEPTED_AT_ONCE = 32  # in one turn; when much is going on a turn takes milliseconds, and a crowd may be waiting
+KAFKAS_SEND_BUFFER_BYTES = 102_400  # the default of socket.send.buffer.bytes
+# What that stands for here. One thread sends to all, and a small buffer keeps what is on its way in the processor's
+# cache: in fetches of 1 MiB a connection gets 1.4 times as much as with Kafka's, 1.2 times as much as where the system
+# lets it grow; four connections 1.2 and 1.25 times.
+SEND_BUFFER_BYTES = 256 * 1024
 BACK_OFF_S = 0.1  # how long accepting pauses when the process has no descriptor left
 
 
@@ -55,9 +60,8 @@ class Connections:
         self._per_address: Counter[str] = Counter()
         self._max_frame_bytes = config.int("socket.request.max.bytes")
         self._budget = ReceiveBudget(config.int("queued.max.request.bytes"))
-        # A small one keeps what is on its way in the processor's cache: a fetch of 1 MiB takes 170 us of system time
-        # with Kafka's default, 300 us where the system lets it grow.
-        self._send_buffer_bytes = config.int("socket.send.buffer.bytes")
+        given = config.int("socket.send.buffer.bytes")
+        self._send_buffer_bytes = SEND_BUFFER_BYTES if given == KAFKAS_SEND_BUFFER_BYTES else given
         self._idle_s = config.int("connections.max.idle.ms") / 1000
         self.configure()
 

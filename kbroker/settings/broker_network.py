@@ -47,5 +47,5 @@ ROWS = (
     Setting("socket.request.max.bytes", INT, "104857600", Range(1), acts=True,
             doc="The largest request in bytes; a connection that announces a larger one is closed."),
     Setting("socket.send.buffer.bytes", INT, "102400", acts=True,
-            doc="SO_SNDBUF of connections in bytes; -1 leaves it to the operating system."),
+            doc="SO_SNDBUF of connections in bytes; the default stands for 256 KiB, -1 for what the system likes."),
 )
